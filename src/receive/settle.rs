@@ -61,6 +61,19 @@ impl<'m> Settlement<'m> {
         undone
     }
 
+    /// Removes decisions about messages that come after one that failed among `again`: in strict
+    /// order they were begun too early. The commit frees them.
+    pub(crate) fn forget_after_failed(&mut self, again: &[Decision<'_>]) {
+        let failed = |(_, outcome): &&Decision<'_>| !matches!(outcome, Outcome::Done(_));
+        let Some((first, _)) = again.iter().find(failed) else {
+            return;
+        };
+        let before = self.decided.len();
+        self.decided
+            .retain(|(held, _)| held.position < first.position);
+        self.left += before - self.decided.len();
+    }
+
     /// Replaces the decision about a message whose work was refused.
     pub(crate) fn refuse(&mut self, id: MessageId, failed: Outcome) {
         let mut decided = self.decided.iter_mut();

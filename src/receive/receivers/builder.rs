@@ -101,9 +101,15 @@ impl<'m> ReceiverBuilder<'m> {
     }
 
     /// Handles the topic's messages strictly one after the other, over all processes: the next
-    /// message starts only when the one before it is acked or dead, and a failed message keeps its
+    /// message starts only when the one before it is handled or dead, and a failed message keeps its
     /// place while it waits for its retry. All receivers of the topic must ask for it. Each then
     /// has one worker, whatever [`workers`](Self::workers) says.
+    ///
+    /// Quick messages share transactions: a handler may begin when the one before it returned `Ok`,
+    /// and both commit together. The first message that does not succeed is the last of its
+    /// transaction; those that succeeded before it commit. With
+    /// [`messages_per_transaction(1)`](Self::messages_per_transaction) a handler begins only after
+    /// the COMMIT of the one before it.
     ///
     /// Priorities still come first: a more urgent message goes before one that waits for its retry.
     /// Delayed and redriven messages queue at the end when their time comes. Of two transactions

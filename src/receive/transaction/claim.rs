@@ -3,12 +3,13 @@
 //! - Ordinary: as many as the pace allows, from the floor, in the flight that commits what came
 //!   before if there is one.
 //! - Strict: the topic's turn first (a row lock that one worker of all processes can have), then,
-//!   in a statement of its own so that it sees all that the last holder did, the head.
+//!   in a statement of its own so that it sees all that the last holder did, the head, and what
+//!   follows it without a gap (`following`).
 //!
 //! What has to be written before handlers run is written between two claims, see `notes`.
 
 use crate::db::{Flight, Statement, Value, sql};
-use crate::message::claimed;
+use crate::message::claimed::{self, Span};
 use crate::message::floor::ClaimPlan;
 use crate::receive::claim::{self, Looked, Taken};
 use crate::receive::filter::FilterBudget;
@@ -24,15 +25,15 @@ pub(crate) static CLAIM_HEAD: Statement = sql!("claim_head", Order);
 static PROMOTE_FIRST: Statement = sql!("promote_first", Kept);
 static TAKE_TURN: Statement = sql!("take_turn", Kept);
 
-/// Appends an ordinary claim of up to `size` messages, where `plan` says, to a flight.
+/// Appends an ordinary claim of up to `size` messages in these spans to a flight.
 pub(crate) fn push_claim(
     flight: &mut Flight,
     topic: &str,
     filter: Option<&FilterBudget>,
     size: usize,
-    plan: &ClaimPlan,
+    spans: &[Span],
 ) {
-    let values = claimed::parameters(topic, &plan.spans, size);
+    let values = claimed::parameters(topic, spans, size);
     match filter {
         None => flight.call(&CLAIM, &values),
         Some(filter) => {
@@ -94,7 +95,7 @@ impl WorkerTransaction<'_, '_, '_> {
 
     fn take_any(&mut self, size: usize) -> Result<Taken> {
         if self.shared.options.is_strict {
-            return self.take_head();
+            return self.take_head(size);
         }
         let started = Instant::now();
         if let Some(too_early) = self.shared.limits.too_early(started) {
@@ -124,7 +125,7 @@ impl WorkerTransaction<'_, '_, '_> {
                     let started = Instant::now();
                     let mut flight = self.claim_flight()?;
                     let filter = shared.limits.filter.as_ref();
-                    push_claim(&mut flight, &shared.topic, filter, size, plan);
+                    push_claim(&mut flight, &shared.topic, filter, size, &plan.spans);
                     (self.fly(flight)?, started)
                 }
             };
@@ -152,7 +153,7 @@ impl WorkerTransaction<'_, '_, '_> {
         })
     }
 
-    fn take_head(&mut self) -> Result<Taken> {
+    fn take_head(&mut self, size: usize) -> Result<Taken> {
         if !self.take_turn()? {
             return Ok(Taken::default());
         }
@@ -169,8 +170,12 @@ impl WorkerTransaction<'_, '_, '_> {
         if head.wait.is_some() && !head.is_expired {
             return Ok(Taken::later(head.wait));
         }
+        let mut messages = vec![head];
+        if size > 1 && !self.is_careful && self.shared.limits.may_chain() {
+            self.add_following(&mut messages, size - 1)?;
+        }
         Ok(Taken {
-            messages: vec![head],
+            messages,
             ..Taken::default()
         })
     }
@@ -182,7 +187,10 @@ impl WorkerTransaction<'_, '_, '_> {
         Ok(!rows.is_empty())
     }
 
-    fn fly_one(&mut self, fill: impl FnOnce(&mut Flight)) -> Result<Vec<SimpleQueryRow>> {
+    pub(crate) fn fly_one(
+        &mut self,
+        fill: impl FnOnce(&mut Flight),
+    ) -> Result<Vec<SimpleQueryRow>> {
         let mut flight = self.session.open()?.flight();
         fill(&mut flight);
         self.fly(flight)

@@ -61,9 +61,15 @@ impl WorkerTransaction<'_, '_, '_> {
             self.state.entered.push(charge);
         } else {
             for message in undone {
+                if self.is_held_up(message, &decided) {
+                    continue;
+                }
                 let outcome = self.handle(message, taken.crashes(message), Sharing::Again)?;
                 decided.push((&message.held, outcome));
             }
+        }
+        if shared.options.is_strict {
+            settled.forget_after_failed(&decided);
         }
         settled.add(decided);
         self.session.restore()

@@ -174,7 +174,7 @@ fn push_next(shared: &SharedState, flight: &mut Flight, size: usize) -> ClaimPla
     let plan = shared.floors().plan(Instant::now());
     let filter = shared.limits.filter.as_ref();
     flight.begin();
-    push_claim(flight, &shared.topic, filter, size, &plan);
+    push_claim(flight, &shared.topic, filter, size, &plan.spans);
     plan
 }
 

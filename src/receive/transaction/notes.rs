@@ -58,6 +58,11 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         let (shared, is_careful) = (self.shared, self.is_careful);
         let topic = &shared.topic;
         let mut pass = None;
+        if shared.options.is_strict {
+            // Somebody else may have the turn meanwhile, and what follows a head must not be begun
+            // without it.
+            taken.messages.truncate(1);
+        }
         let mut flight = self.session.open()?.flight();
         flight.command(&commands::WAIT_FOR_NO_DISK);
         if let Some(holder) = shared.holder(self.state.worker).filter(|_| is_careful) {

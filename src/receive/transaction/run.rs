@@ -212,7 +212,8 @@ impl WorkerTransaction<'_, '_, '_> {
                 begun >= split.most_alone || self.session.has_set() || self.is_over(started);
             let goes_apart =
                 |begun: usize| blame::go_apart(shared, &split.alone[begun - 1..=begun]);
-            if begun > 0 && (is_enough || goes_apart(begun)) {
+            let is_held_up = self.is_held_up(message, &decided);
+            if is_held_up || begun > 0 && (is_enough || goes_apart(begun)) {
                 self.leave(&split.alone[begun..]);
                 break;
             }

@@ -85,6 +85,7 @@ const IN_FLIGHTS: &[&str] = &[
     "lane_place",
     "lease",
     "line_up_due",
+    "list_following",
     "lock_expired_lanes",
     "lock_lane",
     "mark_leased",

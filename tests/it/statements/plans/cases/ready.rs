@@ -93,6 +93,8 @@ pub(super) fn ready() -> Vec<Case> {
             &[t, &zeros(64), &places],
         ),
         case("claim_head", Rows(1), &["'side-7'"]),
+        case("list_following", Rows(64), &[t, "0", "1000", "64"]),
+        case("list_following", Rows(64), &["'side-7'", "0", "0", "64"]),
         case(
             "estimate",
             Tables("reads a sample of pages"),
