@@ -1,4 +1,4 @@
-//! Upkeep's part in the history: empties what is over, a partition a day.
+//! Upkeep's part in the history: empties what is over, a partition in five days.
 
 use crate::db::{Statement, query, sql};
 use crate::wake::round::{Round, Work};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 static PRUNE_HISTORY: Statement = sql!("prune_history", Kept);
 
-/// How often a process looks whether a partition is over: there is a day's time for it.
+/// How often a process looks whether a partition is over: there are five days' time for it.
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// When it looks again if somebody reads there.
 const AGAIN: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The columns with times, by table; `true`: microseconds since 1970. A test compares them with the
 /// schema.
-const TIMES: [(&str, &[(&str, bool)]); 18] = [
+const TIMES: [(&str, &[(&str, bool)]); 19] = [
     (
         "message",
         &[
@@ -54,6 +54,7 @@ const TIMES: [(&str, &[(&str, bool)]); 18] = [
         &[("expires_at", false), ("subscribed_at", false)],
     ),
     ("attempt", &[("begun_at", false)]),
+    ("change", &[("at", false)]),
     (
         "history",
         &[

@@ -118,8 +118,8 @@ pub struct TopicConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_key: Option<Rate>,
     /// How long it is kept how messages [ended](crate::EndedMessage), for
-    /// [`Messaging::history`](crate::Messaging::history); 1 minute to 30 days, and at most a day
-    /// longer. Default: not at all, which costs nothing. Each end writes a row of some 150 bytes,
+    /// [`Messaging::history`](crate::Messaging::history); 1 minute to 30 days, and up to a day
+    /// longer; the rows are on disk for up to five days more. Default: not at all, which costs nothing. Each end writes a row of some 150 bytes,
     /// in the transaction that ends the message.
     #[serde(
         rename = "keep_done_ms",

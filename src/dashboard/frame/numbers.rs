@@ -9,6 +9,7 @@ use crate::db::Run;
 use crate::db::commands::GIVE_UP_SOON;
 use crate::topics;
 use crate::topics::backlogs::{Depth, Estimates, TopicBacklog, estimates, looked_into};
+use crate::words::sqlstate::is_interrupted;
 use crate::words::{Doing, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,8 @@ impl View<'_> {
         )
     }
 
-    /// Returns how many messages topics have about.
+    /// Returns how many messages topics have about; none where the database could not say so in
+    /// time. A page shows what it has without them.
     pub(crate) fn estimates(&self) -> Result<Arc<Estimates>, PageTrouble> {
         self.site.shelf.get(
             "estimates",
@@ -61,7 +63,10 @@ impl View<'_> {
                 let messages = messages.map(|count| count.unsigned_abs()).sum();
                 kept_for(estimates.len(), messages)
             },
-            || Ok(self.look(|run| estimates(run))?),
+            || match self.look(|run| estimates(run)) {
+                Err(error) if is_interrupted(&error) => Ok(Estimates::default()),
+                found => Ok(found?),
+            },
         )
     }
 

@@ -6,7 +6,7 @@ SELECT set_config('history.tablespace', current_setting('default_tablespace'), t
 SET LOCAL default_tablespace = '';
 
 -- One row for each end, written in the transaction that ends the message, and never changed. A
--- message that was redriven may end again. Rows are in partitions by the day after which they are
+-- message that was redriven may end again. Rows are in partitions by the five days in which they are
 -- over, so that each is emptied as a whole, however long topics keep theirs.
 CREATE TABLE outtray.history (
     -- The last day on which it is kept, counted from 1970.
@@ -38,7 +38,7 @@ CREATE TABLE outtray.history (
     headers json,
     payload json,
     body bytea
-) PARTITION BY LIST ((day % 32));
+) PARTITION BY LIST ((day / 5 % 8));
 
 -- Lists what ended last.
 CREATE INDEX history_ended ON outtray.history (topic, ended_at, id);
@@ -50,8 +50,9 @@ CREATE INDEX history_how ON outtray.history (topic COLLATE "POSIX", how, ended_a
 
 SELECT set_config('default_tablespace', current_setting('history.tablespace'), true);
 
--- Days are kept for 30 of these at most, so that one is always over before its partition is used
--- again.
+-- Rows are kept for 30 days at most. Those days are in seven partitions, so the eighth is over, and
+-- has five days' time to be emptied. More partitions would be over sooner, and each costs every
+-- database seven files, whether a topic keeps its history or not.
 CREATE TABLE outtray.history_0 PARTITION OF outtray.history FOR VALUES IN (0);
 CREATE TABLE outtray.history_1 PARTITION OF outtray.history FOR VALUES IN (1);
 CREATE TABLE outtray.history_2 PARTITION OF outtray.history FOR VALUES IN (2);
@@ -60,39 +61,15 @@ CREATE TABLE outtray.history_4 PARTITION OF outtray.history FOR VALUES IN (4);
 CREATE TABLE outtray.history_5 PARTITION OF outtray.history FOR VALUES IN (5);
 CREATE TABLE outtray.history_6 PARTITION OF outtray.history FOR VALUES IN (6);
 CREATE TABLE outtray.history_7 PARTITION OF outtray.history FOR VALUES IN (7);
-CREATE TABLE outtray.history_8 PARTITION OF outtray.history FOR VALUES IN (8);
-CREATE TABLE outtray.history_9 PARTITION OF outtray.history FOR VALUES IN (9);
-CREATE TABLE outtray.history_10 PARTITION OF outtray.history FOR VALUES IN (10);
-CREATE TABLE outtray.history_11 PARTITION OF outtray.history FOR VALUES IN (11);
-CREATE TABLE outtray.history_12 PARTITION OF outtray.history FOR VALUES IN (12);
-CREATE TABLE outtray.history_13 PARTITION OF outtray.history FOR VALUES IN (13);
-CREATE TABLE outtray.history_14 PARTITION OF outtray.history FOR VALUES IN (14);
-CREATE TABLE outtray.history_15 PARTITION OF outtray.history FOR VALUES IN (15);
-CREATE TABLE outtray.history_16 PARTITION OF outtray.history FOR VALUES IN (16);
-CREATE TABLE outtray.history_17 PARTITION OF outtray.history FOR VALUES IN (17);
-CREATE TABLE outtray.history_18 PARTITION OF outtray.history FOR VALUES IN (18);
-CREATE TABLE outtray.history_19 PARTITION OF outtray.history FOR VALUES IN (19);
-CREATE TABLE outtray.history_20 PARTITION OF outtray.history FOR VALUES IN (20);
-CREATE TABLE outtray.history_21 PARTITION OF outtray.history FOR VALUES IN (21);
-CREATE TABLE outtray.history_22 PARTITION OF outtray.history FOR VALUES IN (22);
-CREATE TABLE outtray.history_23 PARTITION OF outtray.history FOR VALUES IN (23);
-CREATE TABLE outtray.history_24 PARTITION OF outtray.history FOR VALUES IN (24);
-CREATE TABLE outtray.history_25 PARTITION OF outtray.history FOR VALUES IN (25);
-CREATE TABLE outtray.history_26 PARTITION OF outtray.history FOR VALUES IN (26);
-CREATE TABLE outtray.history_27 PARTITION OF outtray.history FOR VALUES IN (27);
-CREATE TABLE outtray.history_28 PARTITION OF outtray.history FOR VALUES IN (28);
-CREATE TABLE outtray.history_29 PARTITION OF outtray.history FOR VALUES IN (29);
-CREATE TABLE outtray.history_30 PARTITION OF outtray.history FOR VALUES IN (30);
-CREATE TABLE outtray.history_31 PARTITION OF outtray.history FOR VALUES IN (31);
 
--- Empties the partition that tomorrow needs, of which all is over; fails where somebody reads from
+-- Empties the partition that is needed next, of which all is over; fails where somebody reads from
 -- it. Returns whether there was anything. With the owner's rights, since it takes them to do so.
 CREATE FUNCTION outtray.history_prune() RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    one text := 'history_' || (floor(extract(epoch FROM clock_timestamp()) / 86400)::bigint + 31) % 32;
+    one text := 'history_' || (floor(extract(epoch FROM clock_timestamp()) / (5 * 86400))::bigint + 7) % 8;
     is_used boolean;
 BEGIN
     EXECUTE format('SELECT EXISTS (SELECT FROM outtray.%I)', one) INTO is_used;

@@ -1,4 +1,4 @@
-//! What is over goes by the day, a partition at a time.
+//! What is over goes a partition at a time.
 
 use super::{ended, place};
 use crate::support::{DAY, Place};
@@ -12,7 +12,7 @@ fn prune(place: &mut Place) -> bool {
 }
 
 #[test]
-fn rows_are_shown_as_long_as_they_are_kept_and_go_with_their_day() {
+fn rows_are_shown_as_long_as_they_are_kept_and_go_with_their_partition() {
     let mut place = place();
     place.send_all("jobs", 0..3);
     place.drained("jobs");
@@ -23,6 +23,7 @@ fn rows_are_shown_as_long_as_they_are_kept_and_go_with_their_day() {
     place.sql("UPDATE outtray.history SET day = day - 2");
 
     assert!(ended(&place.messaging).is_empty());
+    place.sql("UPDATE outtray.history SET day = day - 4");
     assert!(prune(&mut place));
     assert_eq!(place.count("outtray.history"), 0);
     assert!(!prune(&mut place));
