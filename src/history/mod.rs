@@ -6,8 +6,8 @@
 //! acknowledge stay as they are: before them, in the same flight, goes one that copies what they
 //! are about to remove, and only where this process knows that the topic keeps a history.
 //!
-//! Rows are in eight partitions by the five days in which they are over. Each is emptied as a whole,
-//! and used again.
+//! Rows are in eight partitions by the five days in which they are over. Each is emptied as a
+//! whole, and used again.
 
 pub(crate) mod ended;
 pub(crate) mod query;

@@ -257,7 +257,10 @@ fn what_cannot_be_meant_ends_with_two_and_says_why() {
         (&["topics", "--schema", "a b"], "schema name \"a b\""),
         (&["topics", "--url", "nonsense"], "malformed"),
         (&["dead", "show", "t", "7"], "is not a message id"),
-        (&["dead", "redrive", "t"], "<ID|--all|--key <KEY>|--error <TEXT>>"),
+        (
+            &["dead", "redrive", "t"],
+            "<ID|--all|--key <KEY>|--error <TEXT>>",
+        ),
         (&["broadcast", "t", "{}"], "broadcast"),
     ] {
         let ended = desk.run(arguments);

@@ -82,7 +82,9 @@ fn whatever_fails_in_a_shared_transaction_is_not_overtaken() {
             _ => message,
         }
     };
-    (0..200).for_each(|n| drop(place.send_new(message(n))));
+    for n in 0..200 {
+        place.send_new(message(n));
+    }
 
     let receivers = [&place.messaging, &elsewhere].map(|messaging| {
         start(messaging, |session, message| {

@@ -31,8 +31,9 @@ fn each_time_that_the_database_notes_moves() {
     for row in columns {
         let column: String = row.get(0);
         let (table, name) = column.split_once('.').unwrap();
-        let is_segment = table.starts_with("log_segment_") || table.starts_with("log_entry_");
-        if is_segment || STAY.contains(&column.as_str()) {
+        let parts = ["log_segment_", "log_entry_", "history_"];
+        let is_part = parts.iter().any(|parent| table.starts_with(parent));
+        if is_part || STAY.contains(&column.as_str()) {
             continue;
         }
         let entry = source.split(&format!("\"{table}\"")).nth(1);
