@@ -101,8 +101,8 @@ impl<'m> ReceiverBuilder<'m> {
     }
 
     /// Handles the topic's messages strictly one after the other, over all processes: the next
-    /// message starts only when the one before it is handled or dead, and a failed message keeps its
-    /// place while it waits for its retry. All receivers of the topic must ask for it. Each then
+    /// message starts only when the one before it is handled or dead, and a failed message keeps
+    /// its place while it waits for its retry. All receivers of the topic must ask for it. Each then
     /// has one worker, whatever [`workers`](Self::workers) says.
     ///
     /// Quick messages share transactions: a handler may begin when the one before it returned `Ok`,

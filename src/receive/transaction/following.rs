@@ -2,9 +2,9 @@
 //!
 //! They are handled in order, and the first that does not succeed is the last that is begun: none
 //! may be begun before the one ahead of it has ended. So only messages go together that nothing is
-//! known about yet. One that has a key, failed before, is over, or cannot be read is the head of its
-//! own transaction. So is one behind a message that somebody else holds: a claim skips it, and a
-//! list of what there is, read after the claim, shows it.
+//! known about yet. One that has a key, failed before, is over, or cannot be read is the head of
+//! its own transaction. So is one that somebody else holds: a claim skips it, and a list of what
+//! there is, read after the claim, shows that it did.
 
 use crate::db::{Statement, Value, sql};
 use crate::message::claimed::{self, Claimed, Span};
