@@ -159,8 +159,8 @@ pub enum WhyState {
         /// When it ended, by the database's clock.
         #[serde(with = "crate::words::moment")]
         ended_at: SystemTime,
-        /// Until when that is known at least, of a tracked message. `None` where the topic's history
-        /// says it, for as long as the topic [keeps](crate::TopicConfig::keep_done) one.
+        /// Until when that is known at least, of a tracked message. `None` where the topic's
+        /// history says it, for as long as the topic [keeps](crate::TopicConfig::keep_done) one.
         #[serde(with = "crate::words::moment::optional")]
         kept_until: Option<SystemTime>,
     },

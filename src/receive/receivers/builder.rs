@@ -102,8 +102,8 @@ impl<'m> ReceiverBuilder<'m> {
 
     /// Handles the topic's messages strictly one after the other, over all processes: the next
     /// message starts only when the one before it is handled or dead, and a failed message keeps
-    /// its place while it waits for its retry. All receivers of the topic must ask for it. Each then
-    /// has one worker, whatever [`workers`](Self::workers) says.
+    /// its place while it waits for its retry. All receivers of the topic must ask for it. Each
+    /// then has one worker, whatever [`workers`](Self::workers) says.
     ///
     /// Quick messages share transactions: a handler may begin when the one before it returned `Ok`,
     /// and both commit together. The first message that does not succeed is the last of its
