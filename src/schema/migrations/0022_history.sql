@@ -6,8 +6,8 @@ SELECT set_config('history.tablespace', current_setting('default_tablespace'), t
 SET LOCAL default_tablespace = '';
 
 -- One row for each end, written in the transaction that ends the message, and never changed. A
--- message that was redriven may end again. Rows are in partitions by the five days in which they are
--- over, so that each is emptied as a whole, however long topics keep theirs.
+-- message that was redriven may end again. Rows are in partitions by the five days in which they
+-- are over, so that each is emptied as a whole, however long topics keep theirs.
 CREATE TABLE outtray.history (
     -- The last day on which it is kept, counted from 1970.
     day bigint NOT NULL,
