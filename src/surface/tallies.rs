@@ -8,7 +8,7 @@ use std::time::Duration;
 
 impl Builder {
     /// Sets whether this process counts what becomes of messages, for [`Messaging::tallies`].
-    /// Default on: it costs some tens of nanoseconds for each message, and one statement a minute
+    /// Default on: it costs counting in memory for each message, and one statement a minute
     /// where anything happened.
     pub fn tallies(mut self, are_kept: bool) -> Self {
         self.keeps_tallies = are_kept;
