@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::{env, fs, process};
 
-/// The longest name of a host.
+/// The longest name of a host, and of a program: the server cuts the name of an application there.
 const LONGEST: usize = 63;
 
 /// Returns the host and the id of this process, as in `db7 pid 4711`.
@@ -16,10 +16,14 @@ pub(crate) fn process_name() -> &'static str {
 }
 
 /// Returns the name of this machine or container, if it can be found out without asking anybody.
-fn host() -> Option<String> {
+pub(crate) fn host() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name.or_else(|| env::var("HOSTNAME").ok())?;
-    let shown = name.trim().chars().filter(|c| !c.is_control());
-    let name: String = shown.take(LONGEST).collect();
-    (!name.is_empty()).then_some(name)
+    Some(fit(name.trim())).filter(|name| !name.is_empty())
+}
+
+/// Returns a name as it can be stored and shown.
+pub(crate) fn fit(name: &str) -> String {
+    let shown = name.chars().filter(|c| !c.is_control());
+    shown.take(LONGEST).collect()
 }

@@ -56,7 +56,7 @@ impl Tallies {
         self.0.is_some()
     }
 
-    /// TopicCounts what an event says of a message's end, or of an attempt that failed.
+    /// Counts what an event says of a message's end, or of an attempt that failed.
     pub(crate) fn count(&self, event: &Event<'_>) {
         match event {
             Event::Done { topic, .. } => self.change(topic, |counts| counts.done += 1),
@@ -68,7 +68,7 @@ impl Tallies {
         }
     }
 
-    /// TopicCounts messages that were handled.
+    /// Counts messages that were handled.
     pub(crate) fn count_done(&self, topic: &str, messages: usize) {
         let messages = u64::try_from(messages).unwrap_or(u64::MAX);
         if messages > 0 {

@@ -1,9 +1,6 @@
 //! By what people know a process: its host, its number there, its name and its version.
 
-use std::{env, fs};
-
-/// The longest name of a host, and of a program: the server cuts the name of an application there.
-const LONGEST: usize = 63;
+use crate::observe::process_name::{fit, host};
 
 /// What is written of a process beside each of its receivers.
 #[derive(Debug, Clone)]
@@ -29,17 +26,4 @@ impl ProcessIdentity {
             program: fit(program),
         }
     }
-}
-
-/// Returns the name of this machine or container, if it can be found out without asking anybody.
-fn host() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = name.or_else(|| env::var("HOSTNAME").ok())?;
-    Some(fit(name.trim())).filter(|name| !name.is_empty())
-}
-
-/// Returns a name as it can be stored and shown.
-fn fit(name: &str) -> String {
-    let shown = name.chars().filter(|c| !c.is_control());
-    shown.take(LONGEST).collect()
 }
