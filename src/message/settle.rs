@@ -6,6 +6,7 @@ use crate::message::columns::first_attempts;
 use crate::message::outcome::{Decision, Outcome};
 use crate::words::limits::{self, MAX_DELAY};
 use crate::words::sqlstate::check_count;
+use crate::words::storable::storable_text;
 use crate::words::{ClaimPlace, MessageId, Result};
 use std::time::Duration;
 
@@ -197,14 +198,7 @@ pub(crate) fn micros(delay: Duration) -> i64 {
 
 /// Returns the text without what PostgreSQL cannot store, and not too much of it.
 pub(crate) fn storable(error: &str) -> String {
-    let mut text = error.replace('\0', "\u{FFFD}");
-    if text.len() > MAX_ERROR_BYTES {
-        let is_end = |at: &usize| text.is_char_boundary(*at);
-        let end = (0..=MAX_ERROR_BYTES).rev().find(is_end).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
+    storable_text(error, MAX_ERROR_BYTES)
 }
 
 #[cfg(test)]

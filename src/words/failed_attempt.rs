@@ -1,11 +1,14 @@
 //! An attempt that failed, as it is kept with its message.
 
+use crate::words::storable::storable_text;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest text of an error that is kept of each attempt; of the last one the message has more.
 const MAX_ERROR_BYTES: usize = 1024;
+/// Where a longer one is cut, to leave room for the sign that it was.
+const CUT_AT: usize = MAX_ERROR_BYTES - '…'.len_utf8();
 
 /// An attempt to handle a message that failed. The last ten are kept with a message until it ends,
 /// with a dead letter, and when that is redriven.
@@ -58,7 +61,7 @@ impl FailedAttempt {
             attempt,
             took_ms,
             process: Cow::Borrowed(process),
-            error: Cow::Owned(shortened(error)),
+            error: Cow::Owned(storable_text(error, CUT_AT)),
             at_us: 0,
         };
         serde_json::to_string(&stored).expect("texts and numbers are JSON")
@@ -83,16 +86,6 @@ impl FailedAttempt {
             error: stored.error.into_owned(),
         }
     }
-}
-
-/// Returns the text without what PostgreSQL cannot store, and not too much of it.
-fn shortened(error: &str) -> String {
-    let mut text = error.replace('\0', "\u{FFFD}");
-    if text.len() > MAX_ERROR_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_ERROR_BYTES - '…'.len_utf8()));
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -129,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_long_error_is_cut_between_two_characters() {
-        let text = shortened(&"é".repeat(1000));
+        let text = storable_text(&"é".repeat(1000), CUT_AT);
 
         assert!(text.len() <= MAX_ERROR_BYTES, "{}", text.len());
         assert!(text.ends_with("é…"), "{text}");

@@ -41,6 +41,7 @@ pub(crate) mod retry;
 pub(crate) mod setting_value;
 pub(crate) mod side_effects;
 pub(crate) mod sqlstate;
+pub(crate) mod storable;
 pub(crate) mod topic;
 pub(crate) mod topic_config;
 pub(crate) mod topic_document;
