@@ -38,8 +38,10 @@ pub struct ServerBuilder {
 
 impl ServerBuilder {
     /// Writes to disk as a production server does. Default `false`: `fsync` and `full_page_writes`
-    /// are off, and no WAL is kept for replicas. Without it, committed data survives a crash of the
-    /// server, as in [`Server::restart_immediately`], but not of the machine.
+    /// are off, no WAL is kept for replicas, and the files are in memory (`/dev/shm`) where it has
+    /// room for 4 GiB, 8 GiB of memory are available, and `$TMPDIR` names no folder. Without it,
+    /// committed data survives a crash of the server, as in [`Server::restart_immediately`], but
+    /// not of the machine.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
@@ -79,7 +81,7 @@ impl ServerBuilder {
             Some(url) => Server::of_somebody_else(url),
             None => {
                 let settings = self.settings_file()?;
-                let embedded = Embedded::start(self.bin_dir.as_deref(), &settings)?;
+                let embedded = Embedded::start(self.bin_dir.as_deref(), &settings, self.durable)?;
                 Ok(Server::of_our_own(embedded))
             }
         }

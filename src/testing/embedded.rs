@@ -4,6 +4,7 @@ use crate::observe::fields::told;
 use crate::testing::account::Account;
 use crate::testing::binaries;
 use crate::testing::footing::{firm, who_we_are};
+use crate::testing::memory;
 use crate::testing::watchdog::{Watchdog, of_server};
 use crate::words::error::chain;
 use crate::words::{Error, ErrorKind, Result};
@@ -42,10 +43,11 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Makes a server with these lines at the end of its `postgresql.conf` and starts it.
-    pub(crate) fn start(bin: Option<&Path>, settings: &str) -> Result<Self> {
+    /// Makes a server with these lines at the end of its `postgresql.conf` and starts it. Its files
+    /// are on a disk if it is to be durable.
+    pub(crate) fn start(bin: Option<&Path>, settings: &str, durable: bool) -> Result<Self> {
         let bin = binaries::find(bin)?;
-        let folder = ground()?.join(format!("outtray-{}", Uuid::now_v7().simple()));
+        let folder = ground(durable)?.join(format!("outtray-{}", Uuid::now_v7().simple()));
         DirBuilder::new()
             .mode(0o700)
             .create(&folder)
@@ -197,8 +199,13 @@ impl Drop for Embedded {
     }
 }
 
-/// Returns the temporary folder, if no other user can replace the files that we make there.
-fn ground() -> Result<PathBuf> {
+/// Returns the temporary folder, if no other user can replace the files that we make there; a
+/// folder in memory where that will do.
+fn ground(durable: bool) -> Result<PathBuf> {
+    let memory = (!durable).then(memory::folder).flatten();
+    if let Some(folder) = memory.filter(|folder| matches!(firm(folder), Ok(Ok(_)))) {
+        return Ok(folder);
+    }
     let folder = env::temp_dir();
     let looked = firm(&folder)
         .map_err(|error| failed(format!("cannot look at {}", folder.display()), error))?;

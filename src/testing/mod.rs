@@ -60,6 +60,7 @@ mod databases;
 mod embedded;
 mod fetched;
 mod footing;
+mod memory;
 mod message;
 mod proxy;
 #[cfg(feature = "cron")]
