@@ -3,10 +3,10 @@
 use super::{OUTTRAY, Running, check, outtray, run};
 use crate::support::eventually;
 use outtray::Messaging;
+use postgres::{Client, NoTls};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 /// Messages of a foreign make: texts of any script, 1 to 30 kB, with all that needs escaping.
@@ -46,9 +46,9 @@ fn dev(script: &str) -> Command {
     outtray(&["dev", "--", "sh", "-c", script])
 }
 
+/// Returns whether this server answers: another one that has its port refuses the password.
 fn answers(url: &str) -> bool {
-    let place = url.split(['@', '/']).nth(3).unwrap();
-    TcpStream::connect(place).is_ok()
+    Client::connect(url, NoTls).is_ok()
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use super::Visit;
 use crate::support::{Frozen, Place, eventually};
 use outtray::Messaging;
+use outtray::dashboard::Dashboard;
 use outtray::testing::Server;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long a page may take whatever the database does, on a busy machine.
@@ -52,11 +55,27 @@ fn a_schema_that_is_missing_is_named() {
 #[test]
 fn a_dashboard_that_is_dropped_answers_nobody() {
     let place = Place::new();
-    let mut visit = Visit::new(&place.messaging);
-    visit.page("/");
+    // No other server answers under this path, should another test get the port.
+    let dashboard = Dashboard::new(&place.messaging).below("/dropped").unwrap();
+    let mut visit = Visit::with(dashboard);
+    visit.page("/dropped/");
     let address = visit.address();
 
     drop(visit);
 
-    assert!(std::net::TcpStream::connect(address).is_err());
+    assert!(!is_answered(address, "/dropped/"));
+}
+
+/// Returns whether a dashboard answers there. That somebody accepts says little: a child process
+/// holds all sockets of this one until it runs its program.
+fn is_answered(address: SocketAddr, path: &str) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return false;
+    };
+    stream.set_read_timeout(Some(IN_TIME)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.write_all(request.as_bytes());
+    let _ = stream.read_to_end(&mut answer);
+    answer.starts_with(b"HTTP/1.1 200")
 }

@@ -7,7 +7,6 @@ use outtray::ErrorKind;
 use outtray::testing::Server;
 use postgres::{Client, NoTls};
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -32,9 +31,9 @@ fn count_databases(url: &str, pattern: &str) -> i64 {
     connect(url).query_one(query, &[&pattern]).unwrap().get(0)
 }
 
+/// Returns whether this server answers: another one that has its port refuses the password.
 fn listens(url: &str) -> bool {
-    let place = url.split(['@', '/']).nth(3).unwrap();
-    TcpStream::connect(place).is_ok()
+    Client::connect(url, NoTls).is_ok()
 }
 
 fn folder_of(data_dir: &Path) -> PathBuf {
