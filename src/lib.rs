@@ -219,6 +219,7 @@ pub use postgres;
 pub use r2d2_postgres;
 
 pub use changes::Change;
+pub use changes::cursor::ChangeCursor;
 pub use changes::operator::Operator;
 pub use cloud_events::{CloudEvent, ContentMode, EventData, ExtensionValue};
 pub use dead_letters::edit::Edit;

@@ -6,8 +6,10 @@
 //! about, and cancelling by a program is part of its work. Whoever notes a change removes some of
 //! those that are too old, so that the list stays short and an idle process has nothing to do.
 
+pub(crate) mod cursor;
 pub(crate) mod operator;
 
+use crate::changes::cursor::ChangeCursor;
 use crate::changes::operator::Operator;
 use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::message::claimed::time;
@@ -39,14 +41,18 @@ pub struct Change {
     /// several.
     #[serde(with = "crate::words::moment")]
     pub at: SystemTime,
+    /// Where a list goes on after this one:
+    /// [`Messaging::changes_after`](crate::Messaging::changes_after).
+    pub cursor: ChangeCursor,
     /// Who did it.
     pub operator: String,
     /// From where, as far as that is known: a host, or the address of a browser.
     pub address: Option<String>,
     /// What was done: `configured`, `paused`, `resumed`, `rate reset`, `redriven`, `edited`,
     /// `purged`, `dead letters purged`, `cancelled`, `run now`, `recurring set`, `recurring
-    /// removed`, `subscribed`, `unsubscribed`, `dedupe key forgotten`, `dedupe key kept`, `reader
-    /// moved` or `reader removed`; of a later release others.
+    /// paused`, `recurring resumed`, `recurring removed`, `subscribed`, `unsubscribed`, `dedupe key
+    /// forgotten`, `dedupe key kept`, `reader moved` or `reader removed`; of a later release
+    /// others.
     pub what: String,
     /// The topic; `None` for what concerns no one topic, such as messages in work that are asked to
     /// stop.
@@ -74,7 +80,9 @@ pub(crate) enum What {
     RateReset,
     ReaderMoved,
     ReaderRemoved,
+    RecurringPaused,
     RecurringRemoved,
+    RecurringResumed,
     RecurringSet,
     Redriven,
     Resumed,
@@ -97,6 +105,8 @@ impl What {
             What::RateReset => "rate reset",
             What::ReaderMoved => "reader moved",
             What::ReaderRemoved => "reader removed",
+            What::RecurringPaused => "recurring paused",
+            What::RecurringResumed => "recurring resumed",
             What::RecurringRemoved => "recurring removed",
             What::RecurringSet => "recurring set",
             What::Redriven => "redriven",
@@ -175,9 +185,17 @@ pub(crate) fn note(
     Ok(())
 }
 
-/// Returns the latest changes on a topic, or on all, the latest first.
-pub(crate) fn list(run: &mut dyn Run, topic: Option<&str>, limit: i64) -> Result<Vec<Change>> {
-    let params: Params<'_> = &[&topic, &limit];
+/// Returns the latest changes on a topic, or on all, the latest first; those after one of them in
+/// this order.
+pub(crate) fn list(
+    run: &mut dyn Run,
+    topic: Option<&str>,
+    after: Option<&ChangeCursor>,
+    limit: i64,
+) -> Result<Vec<Change>> {
+    let at_us = after.map(|after| after.at_us);
+    let id = after.map_or(Uuid::max(), |after| after.id);
+    let params: Params<'_> = &[&topic, &limit, &at_us, &id];
     let rows = query(run, &LIST_CHANGES, params, "listing changes")?;
     rows.iter().map(change).collect()
 }
@@ -189,8 +207,13 @@ fn change(row: &Row) -> Result<Change> {
     let details: Option<&str> = column(row, "details")?;
     // What a hand wrote may be anything.
     let details = details.map(|text| serde_json::from_str(text).unwrap_or_default());
+    let at_us = column(row, "at_us")?;
     Ok(Change {
-        at: time(column(row, "at_us")?),
+        at: time(at_us),
+        cursor: ChangeCursor {
+            at_us,
+            id: column(row, "id")?,
+        },
         operator: column(row, "operator")?,
         address: column(row, "address")?,
         what: column(row, "what")?,

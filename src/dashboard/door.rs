@@ -24,6 +24,8 @@ use tokio::time::sleep;
 const SESSION: &str = "outtray_session";
 const LOGIN: &str = "outtray_login";
 const THEME: &str = "outtray_theme";
+/// How long the form for the token may be filled in.
+const FORM_LIFE: Duration = Duration::from_secs(3600);
 /// How long a wrong token is waited for, so that guessing takes its time.
 const WRONG_TOKEN: Duration = Duration::from_millis(300);
 /// The longest name that somebody may give at login, in characters.
@@ -102,7 +104,7 @@ fn stranger(site: &Site, request: &Parts) -> Result<Visitor, Box<Response>> {
 pub(crate) async fn login_page(site: Arc<Site>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     match stranger(&site, &parts) {
-        Ok(visitor) => ask_for_token(&site, &visitor, &query(&parts.uri), None),
+        Ok(visitor) => ask_for_token(&site, &parts.headers, &visitor, &query(&parts.uri), None),
         Err(refused) => *refused,
     }
 }
@@ -122,19 +124,25 @@ pub(crate) async fn login(site: Arc<Site>, request: Request) -> Response {
     let sent = form.get("csrf").unwrap_or_default();
     if !is_from_own_page(&parts.headers) || shown.is_empty() || !same(shown, sent) {
         let why = "This form was too old, or not from this dashboard. Try again.";
-        return ask_for_token(&site, &visitor, &form, Some(why));
+        return ask_for_token(&site, &parts.headers, &visitor, &form, Some(why));
     }
     let name = form.get("name").unwrap_or_default().trim();
     if !is_name(name) {
         let why = "Give a name of 1 to 60 letters, digits, spaces and . _ - @ +: changes are listed with it.";
-        return ask_for_token(&site, &visitor, &form, Some(why));
+        return ask_for_token(&site, &parts.headers, &visitor, &form, Some(why));
     }
     let token = form.get("token").unwrap_or_default().trim();
     let is_right = site.token.as_ref().is_some_and(|own| own.accepts(token));
     if !is_right {
         tracing::info!("dashboard: a wrong token from {}", visitor.address);
         sleep(WRONG_TOKEN).await;
-        return ask_for_token(&site, &visitor, &form, Some("This is not the token."));
+        return ask_for_token(
+            &site,
+            &parts.headers,
+            &visitor,
+            &form,
+            Some("This is not the token."),
+        );
     }
     let id = site.sessions.begin(name);
     let session = baked(&site, &parts.headers, SESSION, &id, LIFE, "Strict");
@@ -186,6 +194,7 @@ pub(crate) async fn choose_theme(site: Arc<Site>, request: Request) -> Response 
 
 fn ask_for_token(
     site: &Site,
+    headers: &HeaderMap,
     visitor: &Visitor,
     fields: &FormFields,
     flaw: Option<&str>,
@@ -194,7 +203,7 @@ fn ask_for_token(
     let back = back(site, fields);
     let name = fields.get("name").unwrap_or_default();
     let page = layout::login(site, visitor, &csrf, &back, name, flaw);
-    let cookie = format!("{LOGIN}={csrf}; HttpOnly; SameSite=Strict; Path=/; Max-Age=3600");
+    let cookie = baked(site, headers, LOGIN, &csrf, FORM_LIFE, "Strict");
     let status = match flaw {
         Some(_) => StatusCode::UNAUTHORIZED,
         None => StatusCode::OK,

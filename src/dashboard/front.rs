@@ -1,14 +1,14 @@
 //! How a program starts the dashboard.
 
-use crate::dashboard::frame::desk::Desk;
 use crate::dashboard::frame::minutes::Hour;
-use crate::dashboard::frame::shelf::Shelf;
 use crate::dashboard::frame::site::Site;
 use crate::dashboard::serving;
 use crate::surface::messaging::Messaging;
 use crate::threads;
+use crate::web::desk::Desk;
 use crate::web::http_server::HttpServer;
 use crate::web::sessions::Sessions;
+use crate::web::shelf::Shelf;
 use crate::web::stopping::{StopSwitch, Stopping};
 use crate::web::token::Token;
 use crate::words::{Error, ErrorKind, Result};
@@ -17,6 +17,9 @@ use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+
+/// Threads that make pages, and so connections that they use at the same time at most.
+const THREADS: usize = 4;
 
 /// The dashboard, and its options.
 ///
@@ -43,7 +46,7 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Makes a dashboard of what this `Messaging` connects to. It uses up to four connections of
+    /// Makes a dashboard of what this `Messaging` connects to. It uses up to five connections of
     /// its pool while somebody looks, and none while nobody does.
     pub fn new(messaging: &Messaging) -> Dashboard {
         Dashboard {
@@ -130,7 +133,8 @@ impl Dashboard {
     pub fn router(self) -> Router {
         serving::router(&Arc::new(Site {
             messaging: self.messaging,
-            desk: Desk::default(),
+            desk: Desk::new("outtray-dashboard", THREADS),
+            back_desk: Desk::new("outtray-dashboard-lists", 1),
             shelf: Shelf::default(),
             hour: Hour::default(),
             sessions: Sessions::default(),

@@ -22,7 +22,9 @@ mod pages;
 mod requests;
 mod serving;
 
+pub use crate::web::desk::{Desk, NoAnswer};
 pub use crate::web::http_server::HttpServer;
+pub use crate::web::shelf::Shelf;
 pub use crate::web::stopping::{StopSignal, StopSwitch, Stopping};
 pub use crate::web::token::Token;
 pub use front::{Dashboard, RunningDashboard};

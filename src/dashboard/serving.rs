@@ -2,12 +2,12 @@
 
 use crate::dashboard::assets;
 use crate::dashboard::door::{self, REFRESHES, admit, back, go_to};
-use crate::dashboard::frame::desk::NoAnswer;
 use crate::dashboard::frame::site::Site;
 use crate::dashboard::frame::view::{ChangeForm, Done, PageTrouble, Rendered, View, Visitor};
 use crate::dashboard::layout::{Around, refusal};
 use crate::dashboard::pages::{ACTIONS, Action, PAGES, Page};
 use crate::dashboard::requests::{query, read_form};
+use crate::web::desk::NoAnswer;
 use crate::web::fields::FormFields;
 use crate::web::provenance::is_from_own_page;
 use crate::web::sessions::Flash;
@@ -108,12 +108,7 @@ async fn show(site: Arc<Site>, page: &'static Page, request: Request) -> Respons
     let query = query(&parts.uri);
     let (own, visits, asked) = (Arc::clone(&site), visitor.clone(), query.clone());
     let made = site.desk.ask(PAGE_WITHIN, move || {
-        (page.show)(&View {
-            site: &own,
-            visitor: &visits,
-            path: page.path,
-            query: &asked,
-        })
+        (page.show)(&View::new(&own, &visits, page.path, &asked))
     });
     let (status, shown) = match made.await {
         Ok(Ok(shown)) => (StatusCode::OK, shown),

@@ -17,6 +17,7 @@ FROM (
     (
         SELECT 'a recurring message has been due' AS what, recurring.next_at AS due_at
         FROM outtray.recurring
+        WHERE recurring.paused_at IS NULL
         ORDER BY recurring.next_at
         LIMIT 1
     )

@@ -1,7 +1,7 @@
 //! Where a search goes on.
 
 use crate::finding::place::MessagePlace;
-use crate::words::{Error, Result};
+use crate::words::{Error, Result, topic};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,11 @@ use uuid::Uuid;
 /// Where a [`Search`](crate::Search) goes on, from the [page](crate::SearchPage) before. Its text
 /// form is for links and for the option `--after` of `outtray search`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SearchCursor(pub(super) SearchMark);
+pub struct SearchCursor {
+    /// The topic, of a search of all topics.
+    pub(super) topic: Option<String>,
+    pub(super) mark: SearchMark,
+}
 
 /// A place in the order in which messages are looked at: the last one that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,7 +40,7 @@ impl SearchMark {
             },
             MessagePlace::Scheduled => SearchMark::Scheduled(Uuid::nil()),
             MessagePlace::Dead => SearchMark::Dead(Uuid::nil()),
-            MessagePlace::Kept => SearchMark::Kept(i64::MAX),
+            MessagePlace::Kept | MessagePlace::Ended => SearchMark::Kept(i64::MAX),
         }
     }
 
@@ -53,8 +57,12 @@ impl SearchMark {
 
 impl fmt::Display for SearchCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.0.place();
-        match &self.0 {
+        if let Some(topic) = &self.topic {
+            // No topic has it in its name.
+            write!(f, "{topic}~")?;
+        }
+        let place = self.mark.place();
+        match &self.mark {
             SearchMark::Ready { rank, seq } => write!(f, "{place}.{rank}.{seq}"),
             SearchMark::Behind { key, seq } => write!(f, "{place}.{seq}.{key}"),
             SearchMark::Scheduled(id) | SearchMark::Dead(id) => write!(f, "{place}.{id}"),
@@ -72,6 +80,10 @@ impl FromStr for SearchCursor {
     /// `Invalid` for any other text.
     fn from_str(text: &str) -> Result<Self> {
         let flaw = || Error::invalid("this is not where a search goes on");
+        let (topic, text) = match text.split_once('~') {
+            Some((topic, text)) if topic::check(topic).is_ok() => (Some(topic.to_owned()), text),
+            _ => (None, text),
+        };
         let (place, rest) = text.split_once('.').ok_or_else(flaw)?;
         let mark = match place.parse()? {
             MessagePlace::Ready => rest.split_once('.').and_then(|(rank, seq)| {
@@ -89,8 +101,10 @@ impl FromStr for SearchCursor {
             MessagePlace::Scheduled => rest.parse().ok().map(SearchMark::Scheduled),
             MessagePlace::Dead => rest.parse().ok().map(SearchMark::Dead),
             MessagePlace::Kept => rest.parse().ok().map(SearchMark::Kept),
+            MessagePlace::Ended => None,
         };
-        mark.map(SearchCursor).ok_or_else(flaw)
+        let mark = mark.ok_or_else(flaw)?;
+        Ok(SearchCursor { topic, mark })
     }
 }
 
@@ -112,6 +126,7 @@ mod tests {
             "scheduled.00000000-0000-7000-8000-000000000001",
             "dead.00000000-0000-7000-8000-000000000001",
             "kept.12",
+            "orders.new~behind.7.a~b",
         ] {
             let cursor: SearchCursor = text.parse().unwrap();
             assert_eq!(cursor.to_string(), text);
@@ -124,6 +139,8 @@ mod tests {
             "dead.x",
             "behind.1.\0",
             "else.1",
+            "ended.1",
+            "a b~kept.1",
         ] {
             assert!(text.parse::<SearchCursor>().is_err(), "{text}");
         }

@@ -2,6 +2,7 @@
 
 use crate::db::{Params, Run, Statement, column, query, sql};
 use crate::finding::place::{Located, MessagePlace};
+use crate::history::ended::EndedMessage;
 use crate::message::claimed::time;
 use crate::message::columns::{attempts, failures, id, priority, shown};
 use crate::topics::peek::{Holders, holders};
@@ -41,9 +42,10 @@ pub struct FoundMessage {
     pub key: Option<String>,
     /// The dedupe key of a dead letter, which it takes again when it is redriven.
     pub dedupe_key: Option<String>,
-    /// Its priority.
+    /// Its priority; 0 of one that has ended, which the history does not have.
     pub priority: i16,
-    /// Failed deliveries so far; for a leased message including the one in work.
+    /// Failed deliveries so far; for one that has ended all its deliveries, for a leased message
+    /// including the one in work.
     pub attempts: u32,
     /// The error of its last failure or snooze, or the one for which it was given up.
     pub error: Option<String>,
@@ -71,6 +73,11 @@ pub struct FoundMessage {
     pub is_tracked: bool,
     /// How it ended, of a tracked message that is a dead letter. A search leaves it out.
     pub completion: Option<Completion>,
+    /// How it ended, if it has: then it is nowhere any more, and this is what the history has. Its
+    /// [`payload`](EndedMessage::payload) says whether headers and payload are known; where they
+    /// are not, there are no headers here, and the payload is `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Box<EndedMessage>>,
     /// Its headers: texts that the sender attached.
     pub headers: Headers,
     /// Its payload, undecoded.
@@ -99,6 +106,35 @@ impl FoundMessage {
     /// Context allows.
     pub fn tracestate(&self) -> Option<&str> {
         envelope::tracestate(&self.headers)
+    }
+}
+
+/// Returns a message that has ended, as the history has it.
+pub(crate) fn from_history(ended: EndedMessage) -> FoundMessage {
+    let payload = ended.payload.clone();
+    FoundMessage {
+        topic: ended.topic.clone(),
+        id: ended.id,
+        place: MessagePlace::Ended,
+        state: MessageState::Ended { how: ended.how },
+        key: ended.key.clone(),
+        dedupe_key: None,
+        priority: 0,
+        attempts: ended.attempts,
+        error: ended.error.clone(),
+        failures: ended.failures.clone(),
+        sent_at: ended.sent_at,
+        due_at: None,
+        expires_at: None,
+        died_at: None,
+        after: Vec::new(),
+        is_cancelled: false,
+        is_tracked: false,
+        completion: None,
+        headers: ended.headers.clone().unwrap_or_default(),
+        payload: payload.unwrap_or_else(|| Payload::json("null".to_owned())),
+        unreadable: None,
+        ended: Some(Box::new(ended)),
     }
 }
 
@@ -146,6 +182,7 @@ fn message(row: &Row, topic: &str, place: MessagePlace, holders: &Holders) -> Re
         is_cancelled: column(row, "is_cancelled")?,
         is_tracked: OnEnd::read(column(row, "on_end")?).has(OnEnd::TRACKED),
         completion: None,
+        ended: None,
         headers: shown.headers,
         payload: shown.payload,
         unreadable: shown.unreadable,
@@ -183,6 +220,7 @@ fn state(row: &Row, place: MessagePlace, holders: &Holders) -> Result<MessageSta
                 reason: reason.unwrap_or(DeadReason::Exhausted),
             }
         }
-        MessagePlace::Kept => MessageState::Kept,
+        // What has ended is not read from here.
+        MessagePlace::Kept | MessagePlace::Ended => MessageState::Kept,
     })
 }

@@ -7,9 +7,12 @@ use crate::finding::place::{Located, MessagePlace};
 use crate::finding::search::{Search, SearchPage};
 use crate::log::log_stats::kept;
 use crate::message::written::Param;
+use crate::topics;
 use crate::words::limits::count;
 use crate::words::{Program, Result};
 use postgres::Row;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 static SEARCH_BEHIND: Statement = sql!("search_behind", Anew);
@@ -19,6 +22,8 @@ static SEARCH_READY: Statement = sql!("search_ready", Anew);
 static SEARCH_SCHEDULED: Statement = sql!("search_scheduled", Anew);
 
 const DOING: &str = "searching for messages";
+/// How many names of topics are read at a time.
+const TOPICS_AT_A_TIME: i64 = 500;
 
 /// Returns a page of what a search of a topic finds.
 pub(crate) fn page(run: &mut dyn Run, topic: &str, search: &Search) -> Result<SearchPage> {
@@ -31,8 +36,63 @@ pub(crate) fn page(run: &mut dyn Run, topic: &str, search: &Search) -> Result<Se
         messages,
         looked_at: walked.looked_at.unsigned_abs(),
         next: walked.next,
+        topics: 1,
         is_stopped_early: walked.is_stopped_early,
     })
+}
+
+/// Returns a page of what a search of all topics finds, one after the other by their names. Begins
+/// with no further topic once so much time has passed.
+pub(crate) fn page_of_all(
+    run: &mut dyn Run,
+    search: &Search,
+    within: Duration,
+) -> Result<SearchPage> {
+    let begun = Instant::now();
+    let mut page = SearchPage::default();
+    let mut rest = search.clone();
+    let from = rest.after.take();
+    // The topic in which it goes on, if that is not gone, and after it.
+    let mut topics: VecDeque<String> = from.iter().filter_map(|from| from.topic.clone()).collect();
+    rest.after = from;
+    let mut last = String::new();
+    loop {
+        if topics.is_empty() {
+            topics.extend(topics::topics(run, &last, TOPICS_AT_A_TIME)?);
+        }
+        let Some(topic) = topics.pop_front() else {
+            return Ok(page);
+        };
+        let is_late = page.topics > 0 && begun.elapsed() > within;
+        if is_late || rest.look_at == 0 || rest.limit == 0 {
+            page.is_stopped_early = rest.limit > 0;
+            page.next = Some(SearchCursor {
+                topic: Some(topic),
+                mark: SearchMark::first(MessagePlace::Ready),
+            });
+            return Ok(page);
+        }
+        let found = self::page(run, &topic, &rest)?;
+        page.topics += 1;
+        page.looked_at += found.looked_at;
+        rest.look_at = rest.look_at.saturating_sub(things(found.looked_at));
+        rest.limit = rest.limit.saturating_sub(found.messages.len());
+        rest.after = None;
+        page.messages.extend(found.messages);
+        if let Some(next) = found.next {
+            page.is_stopped_early = found.is_stopped_early;
+            page.next = Some(SearchCursor {
+                topic: Some(topic),
+                ..next
+            });
+            return Ok(page);
+        }
+        last = topic;
+    }
+}
+
+fn things(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// What a walk through the places of messages found, and where it goes on.
@@ -52,13 +112,13 @@ pub(crate) fn walk(run: &mut dyn Run, topic: &str, search: &Search) -> Result<Wa
         next: None,
         is_stopped_early: false,
     };
-    let begun = search.after.as_ref().map(|cursor| cursor.0.place());
+    let begun = search.after.as_ref().map(|cursor| cursor.mark.place());
     for place in search.looked_in() {
         if begun.is_some_and(|begun| place < begun) {
             continue;
         }
         let mark = match &search.after {
-            Some(SearchCursor(mark)) if mark.place() == place => mark.clone(),
+            Some(SearchCursor { mark, .. }) if mark.place() == place => mark.clone(),
             _ => SearchMark::first(place),
         };
         let rest = LookBudget {
@@ -72,7 +132,7 @@ pub(crate) fn walk(run: &mut dyn Run, topic: &str, search: &Search) -> Result<Wa
         walked.is_stopped_early = !is_full && look.looked_at >= rest.look_at;
         if is_full || walked.is_stopped_early {
             let last = if is_full { look.last_found } else { look.last };
-            walked.next = last.map(SearchCursor);
+            walked.next = last.map(|mark| SearchCursor { topic: None, mark });
             break;
         }
     }
@@ -191,6 +251,6 @@ fn mark(row: &Row, place: MessagePlace) -> Result<SearchMark> {
         },
         MessagePlace::Scheduled => SearchMark::Scheduled(column(row, "at_id")?),
         MessagePlace::Dead => SearchMark::Dead(column(row, "at_id")?),
-        MessagePlace::Kept => SearchMark::Kept(column(row, "seq")?),
+        MessagePlace::Kept | MessagePlace::Ended => SearchMark::Kept(column(row, "seq")?),
     })
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Where a message is, as a [`Search`](crate::Search) tells places apart.
+/// Where a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -24,6 +24,8 @@ pub enum MessagePlace {
     Dead,
     /// In a log.
     Kept,
+    /// Nowhere any more: it has ended, and is known from the history. No search looks there.
+    Ended,
 }
 
 named!(
@@ -31,11 +33,12 @@ named!(
     Behind = "behind",
     Scheduled = "scheduled",
     Dead = "dead",
-    Kept = "kept"
+    Kept = "kept",
+    Ended = "ended"
 );
 
 impl MessagePlace {
-    /// All places, in the order in which a search looks at them.
+    /// All places that a search looks at, in this order.
     pub const ALL: [MessagePlace; 5] = [
         MessagePlace::Ready,
         MessagePlace::Behind,
@@ -53,7 +56,9 @@ impl FromStr for MessagePlace {
     /// # Errors
     /// `Invalid` for any other text.
     fn from_str(word: &str) -> Result<Self> {
-        MessagePlace::parse(word).ok_or_else(|| {
+        let place = MessagePlace::parse(word);
+        let searched = place.filter(|place| MessagePlace::ALL.contains(place));
+        searched.ok_or_else(|| {
             let words = MessagePlace::ALL.map(MessagePlace::as_str).join(", ");
             Error::invalid(format!("no such place of messages, use one of {words}"))
         })

@@ -152,6 +152,24 @@ impl Search {
     /// Checks it before any SQL.
     pub(crate) fn check(&self, topic: &str) -> Result<()> {
         let refused = |flaw: String| Err(Error::invalid(format!("{flaw}, on topic {topic}")));
+        let after = self.after.as_ref();
+        if after.is_some_and(|after| after.topic.is_some()) {
+            return refused("a search of all topics goes on there".to_owned());
+        }
+        self.check_wishes(topic)
+    }
+
+    /// Checks a search of all topics.
+    pub(crate) fn check_for_all(&self) -> Result<()> {
+        let after = self.after.as_ref();
+        if after.is_some_and(|after| after.topic.is_none()) {
+            return Err(Error::invalid("a search of one topic goes on there"));
+        }
+        self.check_wishes("(all)")
+    }
+
+    fn check_wishes(&self, topic: &str) -> Result<()> {
+        let refused = |flaw: String| Err(Error::invalid(format!("{flaw}, on topic {topic}")));
         if let Some(flaw) = self.key.as_deref().and_then(|key| key_flaw("key", key)) {
             return refused(flaw);
         }
@@ -221,7 +239,7 @@ impl Search {
 ///
 /// Its JSON is that of `outtray search --json`, but for the messages, each of which has a line of
 /// its own there.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[non_exhaustive]
 pub struct SearchPage {
     /// The messages that were found: those that are ready in claim order, then those behind others
@@ -230,10 +248,12 @@ pub struct SearchPage {
     pub messages: Vec<FoundMessage>,
     /// How many messages were looked at.
     pub looked_at: u64,
+    /// How many topics were looked at: one, unless all are searched.
+    pub topics: u64,
     /// Where to go on; `None` when everything was looked at.
     pub next: Option<SearchCursor>,
-    /// Whether it ended because it had looked at as many messages as it [may](Search::look_at),
-    /// with fewer found than it could have returned.
+    /// Whether it ended because it had looked at as many messages as it [may](Search::look_at), or
+    /// for as long as a search of all topics may, with fewer found than it could have returned.
     #[serde(rename = "stopped_early")]
     pub is_stopped_early: bool,
 }

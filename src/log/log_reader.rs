@@ -1,6 +1,6 @@
 //! Looking at named readers, moving and removing them.
 
-use crate::db::{Params, Run, Statement, column, execute, query, sql};
+use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
 use crate::log::ticks::no_log;
 use crate::words::log_position::LogPosition;
 use crate::words::{Error, Result};
@@ -10,8 +10,12 @@ use std::time::Duration;
 
 static LOCK_READER: Statement = sql!("lock_reader", Key);
 static LOG_READERS: Statement = sql!("log_readers", Anew);
+static READ_LOGS: Statement = sql!("read_logs", Anew);
 static REMOVE_READER: Statement = sql!("remove_reader", Key);
 static SEEK_READER: Statement = sql!("seek_reader", Key);
+
+/// Logs whose readers are looked at together: each takes a statement.
+const MOST_LOGS: i64 = 1000;
 
 /// A named reader of a log, and how far it is.
 ///
@@ -45,6 +49,17 @@ pub(crate) fn list(run: &mut dyn Run, topic: &str) -> Result<Vec<LogReader>> {
         "looking at the readers of a log",
     )?;
     rows.iter().map(|row| read(row, topic)).collect()
+}
+
+/// Returns the readers of all logs, by their names, of a thousand logs at most.
+pub(crate) fn list_all(run: &mut dyn Run) -> Result<Vec<LogReader>> {
+    let doing = "looking at the readers of logs";
+    let logs: Vec<String> = columns(&query(run, &READ_LOGS, &[&MOST_LOGS], doing)?, "topic")?;
+    let mut readers = Vec::new();
+    for log in &logs {
+        readers.extend(list(run, log)?);
+    }
+    Ok(readers)
 }
 
 fn read(row: &Row, topic: &str) -> Result<LogReader> {

@@ -114,6 +114,16 @@ pub(crate) const SNOOZED: Metric = counter(
     OF_TOPIC,
     "Messages that their handlers put off without spending an attempt.",
 );
+pub(crate) const PUT_OFF: Metric = counter(
+    "outtray_put_off_messages_total",
+    OF_TOPIC,
+    "Messages that were claimed and put off unhandled, such as for want of a token of their key's rate.",
+);
+pub(crate) const RELEASED: Metric = counter(
+    "outtray_released_messages_total",
+    OF_TOPIC,
+    "Leased messages that went back to their place without an attempt spent.",
+);
 pub(crate) const UNDONE: Metric = counter(
     "outtray_undone_messages_total",
     OF_TOPIC,
@@ -234,6 +244,8 @@ pub(crate) const ALL: &[Metric] = &[
     FAILED,
     RETRIED,
     SNOOZED,
+    PUT_OFF,
+    RELEASED,
     UNDONE,
     DEAD,
     EXPIRED,

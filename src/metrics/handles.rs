@@ -81,12 +81,14 @@ pub(crate) struct HandlingMetrics {
     pub(crate) end_to_end: Histogram,
 }
 
-/// What is counted of messages that end in another way.
+/// What is counted of messages that end, or go back, in another way.
 pub(crate) struct RareEnds {
     pub(crate) expired: Counter,
     pub(crate) cancelled: Counter,
     pub(crate) redriven: Counter,
     pub(crate) purged: Counter,
+    pub(crate) put_off: Counter,
+    pub(crate) released: Counter,
 }
 
 impl TopicHandles {
@@ -136,6 +138,8 @@ impl TopicHandles {
             cancelled: self.counter(&catalog::CANCELLED),
             redriven: self.counter(&catalog::REDRIVEN),
             purged: self.counter(&catalog::PURGED),
+            put_off: self.counter(&catalog::PUT_OFF),
+            released: self.counter(&catalog::RELEASED),
         })
     }
 

@@ -106,7 +106,7 @@ impl Recording {
         }
     }
 
-    /// Counts how messages ended that were not handled.
+    /// Counts how messages ended, or went back, that were not handled.
     fn observe_end(&self, event: &Event<'_>) {
         match event {
             Event::Dead { topic, reason, .. } => {
@@ -121,6 +121,8 @@ impl Recording {
             Event::Redriven {
                 topic, messages, ..
             } => self.of(topic).rare().redriven.increment(*messages),
+            Event::PutOff { topic, .. } => self.of(topic).rare().put_off.increment(1),
+            Event::Released { topic, .. } => self.of(topic).rare().released.increment(1),
             Event::Purged {
                 topic, messages, ..
             } => self.of(topic).rare().purged.increment(*messages),

@@ -9,5 +9,6 @@ FROM outtray.recurring
 WHERE (recurring.topic, recurring.name) > ($1::text, $2::text)
     AND recurring.next_at > now() + interval '30 seconds'
     AND recurring.next_at < 'infinity'
+    AND recurring.paused_at IS NULL
 ORDER BY recurring.topic, recurring.name
 LIMIT $3::bigint

@@ -9,6 +9,7 @@ use crate::message::claimed::time;
 use crate::message::columns::shown;
 use crate::message::written::{content, rank};
 use crate::recurring::recurrence::{Missed, Recurrence, Runs, written};
+use crate::schedule;
 use crate::words::headers;
 use crate::words::limits::micros;
 use crate::words::payload::serialize_flat;
@@ -22,8 +23,10 @@ static DEFINE_RECURRING: Statement = sql!("define_recurring", Kept);
 static DISTANT_RECURRING: Statement = sql!("distant_recurring", Kept);
 static DUE_RECURRING: Statement = sql!("due_recurring", Kept);
 static NEXT_RECURRING: Statement = sql!("next_recurring", Kept);
+static PAUSE_RECURRING: Statement = sql!("pause_recurring", Kept);
 static RECURRING: Statement = sql!("recurring", Kept);
 static REMOVE_RECURRING: Statement = sql!("remove_recurring", Kept);
+static RESUME_RECURRING: Statement = sql!("resume_recurring", Kept);
 static RESCHEDULE: Statement = sql!("reschedule", Kept);
 
 /// The header that tells a handler which run its message is of: the time at which it was due.
@@ -53,6 +56,9 @@ pub struct Recurring {
     pub missed: Missed,
     /// Its name, unique in the topic.
     pub name: String,
+    /// Whether it is [paused](crate::Topic::pause_recurring): then it is not sent.
+    #[serde(rename = "paused")]
+    pub is_paused: bool,
     /// When it is sent next, by the database's clock.
     #[serde(with = "crate::words::moment")]
     pub next_at: SystemTime,
@@ -164,6 +170,25 @@ pub(crate) fn remove(run: &mut dyn Run, topic: &str, name: &str) -> Result<bool>
     let doing = "removing a recurring message";
     let removed = execute(run, &REMOVE_RECURRING, &[&topic, &name], doing)?;
     Ok(removed > 0)
+}
+
+/// Pauses a recurring message; returns whether it was there.
+pub(crate) fn pause(run: &mut dyn Run, topic: &str, name: &str) -> Result<bool> {
+    let doing = "pausing a recurring message";
+    Ok(execute(run, &PAUSE_RECURRING, &[&topic, &name], doing)? > 0)
+}
+
+/// Has a recurring message go on that is paused, with the first run after now, or as it was if its
+/// times cannot be read; returns whether it was paused.
+pub(crate) fn resume(run: &mut dyn Run, one: &Recurring) -> Result<bool> {
+    let now = schedule::clock(run)?;
+    let recurrence = Recurrence::cron(&one.cron);
+    let next = recurrence
+        .and_then(|recurrence| recurrence.time_zone(&one.time_zone))
+        .and_then(|recurrence| recurrence.next_after(now));
+    let params: Params<'_> = &[&one.topic, &one.name, &next.ok()];
+    let doing = "resuming a recurring message";
+    Ok(execute(run, &RESUME_RECURRING, params, doing)? > 0)
 }
 
 /// Locks the recurring message that is due first, but for some, by topic and name.
@@ -287,6 +312,7 @@ fn recurring(row: &Row) -> Result<Recurring> {
         cron: column(row, "cron")?,
         time_zone: column(row, "time_zone")?,
         missed: policy.unwrap_or_default(),
+        is_paused: column(row, "is_paused")?,
         next_at: time(column(row, "next_us")?),
         last_at: last_us.map(time),
         priority: column::<i16>(row, "rank")?.saturating_neg(),

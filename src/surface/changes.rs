@@ -1,5 +1,6 @@
 //! The list of changes, and in whose name they are made.
 
+use crate::changes::cursor::ChangeCursor;
 use crate::changes::{self, Change, Note};
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
@@ -30,7 +31,26 @@ impl Messaging {
     /// # Errors
     /// `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`.
     pub fn changes(&self, limit: usize) -> Result<Vec<Change>> {
-        self.in_order(|run| changes::list(run, None, count(limit)))
+        self.in_order(|run| changes::list(run, None, None, count(limit)))
+    }
+
+    /// Returns the changes that come after one of them in the order of [`changes`](Self::changes):
+    /// those that were made before it. At most `limit`.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// let mut changes = messaging.changes(100)?;
+    /// while let Some(last) = changes.last() {
+    ///     let next = messaging.changes_after(&last.cursor, 100)?;
+    ///     changes = next;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`changes`](Self::changes).
+    pub fn changes_after(&self, cursor: &ChangeCursor, limit: usize) -> Result<Vec<Change>> {
+        self.in_order(|run| changes::list(run, None, Some(cursor), count(limit)))
     }
 
     /// Notes a change of a topic, if it is made in the name of an operator.
@@ -68,6 +88,13 @@ impl Topic<'_> {
     /// first; see [`Messaging::changes`].
     pub fn changes(&self, limit: usize) -> Result<Vec<Change>> {
         topic::check(&self.name)?;
-        self.look(|run, topic| changes::list(run, Some(topic), count(limit)))
+        self.look(|run, topic| changes::list(run, Some(topic), None, count(limit)))
+    }
+
+    /// Returns the changes of the topic that come after one of them, as
+    /// [`Messaging::changes_after`] does of all.
+    pub fn changes_after(&self, cursor: &ChangeCursor, limit: usize) -> Result<Vec<Change>> {
+        topic::check(&self.name)?;
+        self.look(|run, topic| changes::list(run, Some(topic), Some(cursor), count(limit)))
     }
 }

@@ -5,16 +5,23 @@ use crate::connect::apart::apart;
 use crate::db::Run;
 use crate::db::commands::GIVE_UP_SOON;
 use crate::finding::error_groups::{self, ErrorGroups};
-use crate::finding::found::{self, FoundMessage};
+use crate::finding::found::{self, FoundMessage, from_history};
 use crate::finding::place::Located;
 use crate::finding::search::{Search, SearchPage};
 use crate::finding::{locate, pages};
+use crate::history::ended::EndedMessage;
+use crate::history::query::HistoryQuery;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
+use crate::words::completion::How;
 use crate::words::limits::count;
 use crate::words::topic;
 use crate::words::{Doing, MessageId, Result};
 use std::slice;
+use std::time::Duration;
+
+/// How long a search of all topics begins with further ones.
+const SEARCHES_FOR: Duration = Duration::from_secs(2);
 
 /// For how long messages are read to find one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +33,9 @@ enum Patience {
 
 impl Messaging {
     /// Returns one message with everything that is known of it, wherever it is: ready, in work,
-    /// scheduled, behind others of its key, a dead letter, or an entry of a log. `None` if it is
-    /// nowhere: it has ended, or was never sent. Takes and locks nothing.
+    /// scheduled, behind others of its key, a dead letter, an entry of a log, or
+    /// [ended](FoundMessage::ended), where its topic [keeps](crate::TopicConfig::keep_done) that.
+    /// `None` if nothing is known of it: it has ended, or was never sent. Takes and locks nothing.
     ///
     /// Takes some milliseconds, also among millions of messages: the id tells when the message was
     /// made, and so where it should be in each topic. With a thousand topics that have messages it
@@ -62,6 +70,27 @@ impl Messaging {
         self.found(id, topic, Patience::Seconds)
     }
 
+    /// Searches the messages of all topics, one topic after the other by their names, and returns
+    /// the first page of what it found, as [`Topic::search`] does of one. Begins with no further
+    /// topic after two seconds, and says then where to go on, and that it [stopped
+    /// early](SearchPage::is_stopped_early). A thousand topics take about that time.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// let page = messaging.search(&outtray::Search::new().key("customer-7"))?;
+    /// for message in &page.messages {
+    ///     println!("{} {}", message.topic, message.id);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` as of [`Topic::search`], `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn search(&self, search: &Search) -> Result<SearchPage> {
+        search.check_for_all()?;
+        self.in_order(|run| pages::page_of_all(run, search, SEARCHES_FOR))
+    }
+
     fn found(
         &self,
         id: MessageId,
@@ -72,6 +101,13 @@ impl Messaging {
         if found.is_some() {
             return Ok(found);
         }
+        let ended = self.last_end(id, topic)?;
+        // A dead letter may have been redriven since.
+        if let Some(ended) = &ended
+            && ended.how != How::Dead
+        {
+            return Ok(Some(from_history(ended.clone())));
+        }
         let located = self.with_connection(|connection, _| {
             let doing = "looking for a message";
             apart(connection, doing, |open| {
@@ -81,11 +117,21 @@ impl Messaging {
                 locate::thorough(open, id.0, topic)
             })
         })?;
-        self.in_order(|run| match located {
+        let found = self.in_order(|run| match located {
             Some(located) => read(run, &located),
             // It may have moved meanwhile, against the order of the looks.
             None => quick(run, id, topic),
-        })
+        })?;
+        Ok(found.or(ended.map(from_history)))
+    }
+
+    /// Returns what the history has of a message's last end.
+    fn last_end(&self, id: MessageId, topic: Option<&str>) -> Result<Option<EndedMessage>> {
+        let mut query = HistoryQuery::message(id).limit(1);
+        if let Some(topic) = topic {
+            query = HistoryQuery::topic(topic).id(id).limit(1);
+        }
+        Ok(self.history(&query)?.pop())
     }
 }
 

@@ -6,11 +6,23 @@ use crate::log::configure::is_log;
 use crate::log::log_reader::{self, LogReader};
 use crate::log::places::place_of;
 use crate::log::ticks::no_log;
+use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::words::Result;
 use crate::words::log_position::{LogPosition, Position};
 use crate::words::topic;
 use serde_json::json;
+
+impl Messaging {
+    /// Returns the named readers of all logs, by log and name, and how far they are. Of a thousand
+    /// logs at most; each takes a statement.
+    ///
+    /// # Errors
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn log_readers(&self) -> Result<Vec<LogReader>> {
+        self.in_order(log_reader::list_all)
+    }
+}
 
 impl Topic<'_> {
     /// Returns the named readers of the log, by their names, and how far they are.

@@ -129,19 +129,58 @@ impl Topic<'_> {
         Ok(Some(sent))
     }
 
+    /// Pauses a recurring message: no process sends it until
+    /// [`resume_recurring`](Self::resume_recurring), also where the application sets it up again at
+    /// its start. Returns whether there is one of this name.
+    /// [`run_recurring_now`](Self::run_recurring_now) still sends it.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// messaging.topic("reports").pause_recurring("nightly")?;
+    /// # Ok(()) }
+    /// ```
+    pub fn pause_recurring(&self, name: &str) -> Result<bool> {
+        let note = Note::new(What::RecurringPaused).details(json!({ "name": name }));
+        self.change_recurring(name, note, |run, topic| recurring::pause(run, topic, name))
+    }
+
+    /// Has a recurring message go on that was paused. The runs of the time in which it was paused
+    /// are not made up for, whatever [`Missed`](crate::Missed) says. Returns whether it was paused.
+    pub fn resume_recurring(&self, name: &str) -> Result<bool> {
+        let note = Note::new(What::RecurringResumed).details(json!({ "name": name }));
+        let resumed = self.change_recurring(name, note, |run, topic| {
+            let mut all = recurring::list(run, Some(topic))?.into_iter();
+            let found = all.find(|one| one.name == name && one.is_paused);
+            found.map_or(Ok(false), |one| recurring::resume(run, &one))
+        })?;
+        // Whoever sends it has to know of it before it is due; a poll tells.
+        self.messaging.look();
+        self.messaging.base().waker.tell(Hint::Config);
+        Ok(resumed)
+    }
+
     /// Removes a recurring message. Returns whether there was one of this name. Messages that were
     /// already sent stay.
     pub fn unrepeat(&self, name: &str) -> Result<bool> {
+        let note = Note::new(What::RecurringRemoved).details(json!({ "name": name }));
+        self.change_recurring(name, note, |run, topic| recurring::remove(run, topic, name))
+    }
+
+    /// Changes a recurring message, and notes that if there was something to change.
+    fn change_recurring(
+        &self,
+        name: &str,
+        note: Note,
+        change: impl FnOnce(&mut dyn Run, &str) -> Result<bool>,
+    ) -> Result<bool> {
+        topic::check(&self.name)?;
         if name.contains('\0') {
             return Ok(false);
         }
-        topic::check(&self.name)?;
-        let note = Note::new(What::RecurringRemoved).details(json!({ "name": name }));
         self.messaging.with_connection(|connection, _| {
-            let topic = &self.name;
-            let remove = |run: &mut dyn Run| recurring::remove(run, topic, name);
-            let note = |was_there: &bool| was_there.then_some(note);
-            self.messaging.noting(connection, topic, remove, note)
+            let change = |run: &mut dyn Run| change(run, &self.name);
+            let note = |was_changed: &bool| was_changed.then_some(note);
+            self.messaging.noting(connection, &self.name, change, note)
         })
     }
 }

@@ -1,7 +1,6 @@
 //! Time that a test lets pass, without waiting: every time that the database has noted moves into
 //! the past. The clock itself stays, so everything goes on as it does in production.
 
-use crate::schema::name::SchemaName;
 use crate::surface::messaging::Messaging;
 use crate::words::{Result, classify};
 use std::fmt::Write;
@@ -43,7 +42,10 @@ const TIMES: [(&str, &[(&str, bool)]); 19] = [
             ("expires_at", false),
         ],
     ),
-    ("recurring", &[("next_at", false), ("last_at", false)]),
+    (
+        "recurring",
+        &[("next_at", false), ("last_at", false), ("paused_at", false)],
+    ),
     ("log_segment", &[("opened_at", false)]),
     ("log_entry", &[("sent_at", false)]),
     ("log_tick", &[("at", false)]),
@@ -69,7 +71,8 @@ const TIMES: [(&str, &[(&str, bool)]); 19] = [
 /// Lets time pass for everything that the database of `messaging` keeps, without waiting: moves
 /// every time that is noted there into the past. Delayed messages and retries become due, messages
 /// expire, leases end, dedupe keys are forgotten, buckets of rate limits fill, logs drop what they
-/// kept long enough. Recurring messages become due as if no process had run meanwhile.
+/// kept long enough. The history and the tallies move by whole days and minutes. Recurring messages
+/// become due as if no process had run meanwhile.
 ///
 /// The database's clock stays as it is, and your own tables too. Running receivers go on, and
 /// notice what is due within their poll interval. Blocks for a round trip.
@@ -93,12 +96,15 @@ impl Messaging {
     pub(crate) fn advance(&self, duration: Duration) -> Result<()> {
         let doing = "letting time pass";
         self.with_connection(|connection, base| {
-            let text = shift(&base.process.schema, duration);
+            let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+            let before = base.process.skipped_us.load(Ordering::Relaxed);
+            let mut text = shift(duration);
+            text.push_str(&shift_whole(before, us));
+            let text = base.process.schema.place(&text);
             let client = connection.client();
             client
                 .batch_execute(&text)
                 .map_err(|error| classify(error, doing))?;
-            let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
             base.process.skipped_us.fetch_add(us, Ordering::Relaxed);
             base.waker.due_in(Duration::ZERO);
             Ok(())
@@ -107,7 +113,7 @@ impl Messaging {
 }
 
 /// Returns the statements that move all times into the past, as one transaction.
-fn shift(schema: &SchemaName, duration: Duration) -> String {
+fn shift(duration: Duration) -> String {
     let us = duration.as_micros();
     let mut text = String::new();
     for (table, columns) in TIMES {
@@ -119,5 +125,25 @@ fn shift(schema: &SchemaName, duration: Duration) -> String {
         let moved: Vec<String> = moved.collect();
         let _ = writeln!(text, "UPDATE outtray.{table} SET {};", moved.join(", "));
     }
-    schema.place(&text).into_owned()
+    text
+}
+
+/// Returns the statements that move whole minutes and days, after so many microseconds that passed
+/// before: as many of them as the clock would have come by.
+fn shift_whole(before: u64, us: u64) -> String {
+    let passed = |unit: u64| {
+        let number = |passed: u64| {
+            format!("floor((extract(epoch FROM now()) * 1000000 + {passed}) / {unit})")
+        };
+        let (now, then) = (number(before), number(before.saturating_add(us)));
+        format!("(SELECT ({then} - {now})::bigint AS count) AS passed")
+    };
+    let (minutes, days) = (passed(60_000_000), passed(86_400_000_000));
+    // By way of what is below zero: minutes are keys, and no two rows have the same on the way.
+    format!(
+        "UPDATE outtray.tally SET minute = -minute WHERE minute > 0;\n\
+         UPDATE outtray.tally SET minute = -minute - passed.count FROM {minutes} WHERE minute < 0;\n\
+         UPDATE outtray.history SET day = greatest(day - passed.count, 0) FROM {days} \
+         WHERE passed.count > 0;\n"
+    )
 }

@@ -49,7 +49,7 @@ fn noted(connection: &mut Connection, base: &Base) -> Result<HashMap<Named, Next
     let sql = "SELECT topic, name, cron, time_zone, \
         (extract(epoch FROM next_at) * 1000000)::bigint, \
         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint \
-        FROM outtray.recurring WHERE isfinite(next_at)";
+        FROM outtray.recurring WHERE isfinite(next_at) AND paused_at IS NULL";
     let sql = base.process.schema.place(sql).into_owned();
     let failed = |error| classify(error, "looking at recurring messages");
     let rows = connection.client().query(&sql, &[]).map_err(failed)?;

@@ -343,7 +343,7 @@ impl<'m> Runner<'m> {
             UNION ALL SELECT min(not_before) FROM outtray.message WHERE topic = ANY ($1::text[])"
             .to_owned();
         if has_recurring && cfg!(feature = "cron") {
-            sql += " UNION ALL SELECT min(next_at) FROM outtray.recurring";
+            sql += " UNION ALL SELECT min(next_at) FROM outtray.recurring WHERE paused_at IS NULL";
         }
         let sql = format!(
             "SELECT CASE WHEN min(at) IS NOT NULL \

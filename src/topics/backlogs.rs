@@ -22,7 +22,7 @@ static ESTIMATE_BACKLOGS: Statement = sql!("estimate_backlogs", Kept);
 pub(crate) struct Depth {
     /// How far each kind is counted.
     pub(crate) counted: i64,
-    /// How many of a topic's first messages are looked at for those in work.
+    /// How many of a topic's first messages are looked at for those in work, and the oldest.
     pub(crate) looked_at: i64,
 }
 
@@ -64,7 +64,7 @@ pub struct TopicBacklog {
     #[serde(rename = "estimated")]
     pub is_estimated: bool,
     /// How long ago the oldest ready message was sent, or `None` if none is ready. Checks the first
-    /// hundred messages in claim order.
+    /// 1,000 messages in claim order.
     #[serde(rename = "oldest_ready_ms", with = "crate::words::millis::optional")]
     pub oldest_ready_age: Option<Duration>,
     /// Running receivers, over all processes.

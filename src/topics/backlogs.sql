@@ -1,9 +1,9 @@
 -- Returns the numbers of each of the topics $1: messages that are ready, scheduled, leased, behind
--- others of their key, and dead, each counted up to $2 and no further; how many of the first $3 in
--- claim order are in the hands of a transaction; receivers, whether it is paused or suspect, and
--- the age of the oldest ready message in microseconds, as far as the first hundred tell (NULL when
--- there is none). Index: the primary keys, and scheduled_leased. What it reads is bounded by the
--- number of topics, however many messages they have.
+-- others of their key, and dead, each counted up to $2 and no further; of the first $3 in claim
+-- order how many are in the hands of a transaction, and the age of the oldest in microseconds (NULL
+-- when there is none); receivers, and whether it is paused or suspect. Index: the primary keys, and
+-- scheduled_leased. What it reads is bounded by the number of topics, however many messages they
+-- have.
 WITH open AS MATERIALIZED (
     -- Who waits for a transaction has another mode.
     SELECT held.transactionid::text AS holder
@@ -17,34 +17,30 @@ SELECT
     (SELECT count(*) FROM (SELECT FROM outtray.scheduled WHERE scheduled.topic COLLATE "POSIX" = mine.topic AND scheduled.receipt IS NOT NULL LIMIT $2::bigint) AS counted) AS leased,
     (SELECT count(*) FROM (SELECT FROM outtray.follower WHERE follower.topic = mine.topic LIMIT $2::bigint) AS counted) AS behind,
     (SELECT count(*) FROM (SELECT FROM outtray.dead_letter WHERE dead_letter.topic = mine.topic LIMIT $2::bigint) AS counted) AS dead,
-    (
-        SELECT count(*)
-        FROM (
-            -- Who locks a row writes its number there, and nobody wipes it out.
-            SELECT message.xmax::text AS holder
-            FROM outtray.message
-            WHERE message.topic = mine.topic
-            ORDER BY message.rank, message.seq
-            LIMIT $3::bigint
-        ) AS head
-        WHERE head.holder IN (SELECT open.holder FROM open)
-    ) AS held,
+    head.held,
     (SELECT count(*) FROM outtray.worker WHERE worker.topic = mine.topic) AS receivers,
     coalesce(topic.paused_at IS NOT NULL, false) AS is_paused,
     coalesce(topic.suspect_until BETWEEN now() AND now() + interval '5 minutes', false) AS is_suspect,
-    (
-        SELECT (extract(epoch FROM
-            clock_timestamp() - least(greatest(min(head.sent_at), '0001-01-01 00:00:00+00'), clock_timestamp())
+    CASE
+        WHEN head.first_at IS NOT NULL
+        THEN (extract(epoch FROM
+            clock_timestamp() - least(greatest(head.first_at, '0001-01-01 00:00:00+00'), clock_timestamp())
         ) * 1000000::numeric)::bigint
-        FROM (
-            SELECT message.sent_at
-            FROM outtray.message
-            WHERE message.topic = mine.topic
-            ORDER BY message.rank, message.seq
-            LIMIT 100
-        ) AS head
-        -- Without rows min() is NULL, and greatest() and least() take the other value.
-        HAVING count(*) > 0
-    ) AS oldest_us
+    END AS oldest_us
 FROM pg_catalog.unnest($1::text[]) AS mine (topic)
 LEFT JOIN outtray.topic ON topic.topic = mine.topic
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) FILTER (WHERE first.holder IN (SELECT open.holder FROM open)) AS held,
+        min(first.sent_at) AS first_at
+    FROM (
+        SELECT
+            -- Who locks a row writes its number there, and nobody wipes it out.
+            message.xmax::text AS holder,
+            message.sent_at
+        FROM outtray.message
+        WHERE message.topic = mine.topic
+        ORDER BY message.rank, message.seq
+        LIMIT $3::bigint
+    ) AS first
+) AS head

@@ -14,9 +14,10 @@ static IS_KNOWN: Statement = sql!("is_known", Anew);
 static PURGE: Statement = sql!("purge", Anew);
 static TOPICS: Statement = sql!("topics", Anew);
 
-/// Returns the names of all topics that are known, sorted by bytes.
-pub(crate) fn topics(run: &mut dyn Run) -> Result<Vec<String>> {
-    columns(&query(run, &TOPICS, &[], "listing topics")?, "topic")
+/// Returns up to `most` names of topics that are known after this one, sorted by bytes.
+pub(crate) fn topics(run: &mut dyn Run, after: &str, most: i64) -> Result<Vec<String>> {
+    let params: Params<'_> = &[&after, &most];
+    columns(&query(run, &TOPICS, params, "listing topics")?, "topic")
 }
 
 /// What of a topic is looked for.

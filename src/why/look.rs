@@ -103,7 +103,8 @@ fn at(open: &mut OpenTransaction<'_>, place: &Located, question: &WhyQuestion) -
         MessagePlace::Scheduled => waiting::scheduled(open, place, question)?.into(),
         MessagePlace::Behind => waiting::behind(open, place, question)?.into(),
         MessagePlace::Dead => ended::dead(open, place)?.into(),
-        MessagePlace::Kept => ended::kept(open, place)?.into(),
+        // No message is located where it has ended.
+        MessagePlace::Kept | MessagePlace::Ended => ended::kept(open, place)?.into(),
     };
     if let (WhyState::AfterOthers { on, .. }, true) = (&mut looked.why.state, question.is_deep) {
         for awaited in on.iter_mut().take(LOOKED_AT) {

@@ -1,5 +1,6 @@
 //! How things ended.
 
+use crate::words::completion::How;
 use crate::words::message::MessageId;
 use crate::words::named::named;
 use serde::Serialize;
@@ -144,6 +145,11 @@ pub enum MessageState {
     },
     /// It is in a log, for all its readers.
     Kept,
+    /// It has ended, and is nowhere any more.
+    Ended {
+        /// How.
+        how: How,
+    },
 }
 
 impl MessageState {
@@ -159,6 +165,7 @@ impl MessageState {
             MessageState::Behind => "behind",
             MessageState::Dead { .. } => "dead",
             MessageState::Kept => "kept",
+            MessageState::Ended { .. } => "ended",
         }
     }
 }

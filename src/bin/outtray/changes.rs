@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::table::{self, Side, glance, moment};
 use crate::topics::at_least_one;
 use clap::Args;
-use outtray::Change;
+use outtray::{Change, ChangeCursor};
 
 #[derive(Debug, Args)]
 pub(crate) struct ChangesOptions {
@@ -19,6 +19,10 @@ pub(crate) struct ChangesOptions {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = at_least_one())]
     limit: usize,
+
+    /// Goes on where a list before ended
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<ChangeCursor>,
 }
 
 pub(crate) fn run(
@@ -27,15 +31,21 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
-    let changes = match &options.topic {
-        Some(topic) => looked_at(&messaging, topic)?.changes(options.limit)?,
-        None => messaging.changes(options.limit)?,
+    let limit = options.limit;
+    let changes = match (&options.topic, &options.after) {
+        (Some(topic), None) => looked_at(&messaging, topic)?.changes(limit)?,
+        (Some(topic), Some(after)) => looked_at(&messaging, topic)?.changes_after(after, limit)?,
+        (None, None) => messaging.changes(limit)?,
+        (None, Some(after)) => messaging.changes_after(after, limit)?,
     };
     if output.is_json() {
         return Ok(output.objects(&changes)?);
     }
     if changes.is_empty() {
-        output.line("no change in the last 90 days")?;
+        output.line(match options.after {
+            None => "no change in the last 90 days",
+            Some(_) => "no change before that",
+        })?;
     }
     let columns = [
         ("AT", Side::Left),
@@ -47,7 +57,13 @@ pub(crate) fn run(
         ("DETAILS", Side::Left),
     ];
     let rows: Vec<[String; 7]> = changes.iter().map(row).collect();
-    Ok(table::print(output, columns, &rows)?)
+    table::print(output, columns, &rows)?;
+    match changes.last() {
+        Some(last) if changes.len() >= limit => {
+            Ok(output.line(&format!("maybe more: --after {}", last.cursor))?)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn row(change: &Change) -> [String; 7] {

@@ -27,9 +27,13 @@ pub(crate) enum RecurringVerb {
     /// Has a message sent again and again, or changes it
     Set(SetOptions),
     /// Sends a message now, besides its runs
-    Run(RunOptions),
+    Run(NamedOptions),
+    /// Stops a message from being sent until it is resumed
+    Pause(NamedOptions),
+    /// Has a paused message sent again, from its next run on
+    Resume(NamedOptions),
     /// Ends the repetition of a message
-    Remove(RemoveOptions),
+    Remove(NamedOptions),
 }
 
 #[derive(Debug, Args)]
@@ -90,16 +94,7 @@ pub(crate) struct SetOptions {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RemoveOptions {
-    /// The topic
-    topic: String,
-
-    /// The name of the recurring message
-    name: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunOptions {
+pub(crate) struct NamedOptions {
     /// The topic
     topic: String,
 
@@ -136,6 +131,8 @@ pub(crate) fn run(
         RecurringVerb::List(options) => list(options, global, output),
         RecurringVerb::Set(options) => set(options, global, output),
         RecurringVerb::Run(options) => send_now(options, global, output),
+        RecurringVerb::Pause(options) => pause(options, global, output),
+        RecurringVerb::Resume(options) => resume(options, global, output),
         RecurringVerb::Remove(options) => remove(options, global, output),
     }
 }
@@ -174,7 +171,10 @@ fn list(
                 recurring.cron.clone(),
                 recurring.time_zone.clone(),
                 recurring.missed.as_str().to_owned(),
-                moment(recurring.next_at),
+                match recurring.is_paused {
+                    true => "paused".to_owned(),
+                    false => moment(recurring.next_at),
+                },
                 glance(&recurring.payload.to_string()),
             ]
         })
@@ -210,11 +210,11 @@ fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(),
 }
 
 fn send_now(
-    options: &RunOptions,
+    options: &NamedOptions,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
-    let RunOptions { topic, name } = options;
+    let NamedOptions { topic, name } = options;
     let Some(sent) = global.connect()?.topic(topic).run_recurring_now(name)? else {
         return Err(none(topic, name));
     };
@@ -236,12 +236,47 @@ fn none(topic: &str, name: &str) -> CommandFailure {
         .hint("`outtray recurring list` shows those that there are")
 }
 
-fn remove(
-    options: &RemoveOptions,
+fn pause(
+    options: &NamedOptions,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
-    let RemoveOptions { topic, name } = options;
+    let NamedOptions { topic, name } = options;
+    if !global.connect()?.topic(topic).pause_recurring(name)? {
+        return Err(none(topic, name));
+    }
+    let object = json!({ "paused": name });
+    Ok(output.say(&format!("paused {name}"), &object)?)
+}
+
+fn resume(
+    options: &NamedOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
+    let NamedOptions { topic, name } = options;
+    let messaging = global.connect()?;
+    let of_topic = messaging.topic(topic);
+    let resumed = of_topic.resume_recurring(name)?;
+    let found = of_topic.recurring()?;
+    let Some(found) = found.iter().find(|one| one.name == *name) else {
+        return Err(none(topic, name));
+    };
+    let next = moment(found.next_at);
+    let object = json!({ "resumed": resumed, "name": name, "next_at": next });
+    let text = match resumed {
+        true => format!("resumed {name}, next at {next}"),
+        false => format!("{name} was not paused, next at {next}"),
+    };
+    Ok(output.say(&text, &object)?)
+}
+
+fn remove(
+    options: &NamedOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
+    let NamedOptions { topic, name } = options;
     if !global.connect()?.topic(topic).unrepeat(name)? {
         return Err(none(topic, name));
     }

@@ -1,4 +1,4 @@
-//! `outtray search`: the messages of a topic that have something in common.
+//! `outtray search`: the messages of a topic, or of all, that have something in common.
 
 use crate::failure::CommandFailure;
 use crate::filters::{FilterOption, together, wanted};
@@ -11,21 +11,24 @@ use crate::topics::{at_least_one, in_words};
 use clap::Args;
 use outtray::{FoundMessage, MessagePlace, Search, SearchCursor, SearchPage};
 use serde_json::json;
+use std::io;
 use std::time::SystemTime;
 
 const EXAMPLES: &str = "\
-It looks at no more messages than --look-at says, one by one, and prints where to go on: --after takes it.
+It looks at no more messages than --look-at says, one by one, and prints where to go on: --after takes it. \
+All topics are searched for two seconds at most.
 
 Examples:
   outtray search orders --key customer-7
+  outtray search --key customer-7
   outtray search orders --place dead --error 'timed out'
   outtray search orders --filter 'amount >= 1000 and country in (ch, de)' --limit 10";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SearchOptions {
-    /// The topic to search
-    topic: String,
+    /// The topic to search; all if none is named
+    topic: Option<String>,
 
     /// Looks only there: ready, behind, scheduled, dead or kept; may be given several times
     #[arg(long = "place", value_name = "PLACE")]
@@ -115,12 +118,20 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
-    let page = looked_at(&messaging, &options.topic)?.search(&options.search())?;
+    let page = match &options.topic {
+        Some(topic) => looked_at(&messaging, topic)?.search(&options.search())?,
+        None => messaging.search(&options.search())?,
+    };
     if output.is_json() {
         output.objects(&page.messages)?;
         return Ok(output.object(&json!({
-            "looked_at": page.looked_at, "next": page.next, "stopped_early": page.is_stopped_early
+            "looked_at": page.looked_at, "topics": page.topics, "next": page.next,
+            "stopped_early": page.is_stopped_early
         }))?);
+    }
+    if options.topic.is_none() {
+        print_all(&page, output)?;
+        return Ok(output.line(&summary(&page))?);
     }
     let columns = [
         ("ID", Side::Left),
@@ -134,6 +145,23 @@ pub(crate) fn run(
     let rows: Vec<[String; 7]> = page.messages.iter().map(row).collect();
     table::print(output, columns, &rows)?;
     Ok(output.line(&summary(&page))?)
+}
+
+fn print_all(page: &SearchPage, output: &mut Output) -> io::Result<()> {
+    let columns = [
+        ("TOPIC", Side::Left),
+        ("ID", Side::Left),
+        ("STATE", Side::Left),
+        ("KEY", Side::Left),
+        ("SENT", Side::Left),
+        ("PAYLOAD", Side::Left),
+        ("ERROR", Side::Left),
+    ];
+    let rows = page.messages.iter().map(|message| {
+        let [id, state, key, _, sent, payload, error] = row(message);
+        [message.topic.clone(), id, state, key, sent, payload, error]
+    });
+    table::print(output, columns, &rows.collect::<Vec<_>>())
 }
 
 fn row(message: &FoundMessage) -> [String; 7] {
@@ -151,7 +179,11 @@ fn row(message: &FoundMessage) -> [String; 7] {
 /// Says how far the search came, and how to go on.
 fn summary(page: &SearchPage) -> String {
     let found = counted(page.messages.len() as u64, "message");
-    let looked_at = format!("{found} found, {} looked at", page.looked_at);
+    let of = match page.topics {
+        1 => String::new(),
+        topics => format!(" of {topics} topics"),
+    };
+    let looked_at = format!("{found} found, {} looked at{of}", page.looked_at);
     match (&page.next, page.is_stopped_early) {
         (None, _) => format!("{looked_at}: no more"),
         (Some(next), false) => format!("{looked_at}; more: --after {next}"),

@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::table::{age, moment};
 use crate::topics::in_words;
 use clap::Args;
-use outtray::{Completion, FailedAttempt, FoundMessage, HistoryQuery, MessageId, Messaging};
+use outtray::{Completion, FailedAttempt, FoundMessage, MessageId, Messaging};
 
 const EXAMPLES: &str = "\
 Example:
@@ -49,15 +49,6 @@ fn nowhere(messaging: &Messaging, id: MessageId) -> CommandFailure {
     let failure = CommandFailure::failed(format!(
         "no message {id} waits, is in work, is a dead letter, or is kept in a log"
     ));
-    let kept = messaging.history(&HistoryQuery::message(id).limit(1));
-    if let Some(end) = kept.ok().and_then(|kept| kept.into_iter().next()) {
-        return failure.hint(format!(
-            "it ended at {} as {}: `outtray history {} --id {id}`",
-            moment(end.ended_at),
-            end.how,
-            end.topic
-        ));
-    }
     match messaging.completion(id) {
         Ok(Some(end)) => failure.hint(format!(
             "it was tracked, and ended at {} as {}",
@@ -75,11 +66,18 @@ fn lines(message: FoundMessage) -> Vec<(&'static str, String)> {
         ("state", in_words(&message.state)),
     ];
     lines.extend(message.error.map(|error| ("error", error)));
-    lines.extend([
-        ("attempts", message.attempts.to_string()),
-        ("priority", message.priority.to_string()),
-        ("sent", moment(message.sent_at)),
-    ]);
+    lines.push(("attempts", message.attempts.to_string()));
+    if message.ended.is_none() {
+        lines.push(("priority", message.priority.to_string()));
+    }
+    lines.push(("sent", moment(message.sent_at)));
+    if let Some(end) = &message.ended {
+        lines.extend(end.started_at.map(|at| ("started", moment(at))));
+        lines.push(("ended", moment(end.ended_at)));
+        lines.extend(end.process.clone().map(|process| ("process", process)));
+        let result = end.result.as_ref().map(ToString::to_string);
+        lines.extend(result.map(|result| ("result", result)));
+    }
     lines.extend(message.due_at.map(|at| ("due", moment(at))));
     lines.extend(message.expires_at.map(|at| ("expires", moment(at))));
     lines.extend(message.died_at.map(|at| ("died", moment(at))));
@@ -101,7 +99,11 @@ fn lines(message: FoundMessage) -> Vec<(&'static str, String)> {
     let headers = message.headers.iter();
     lines.extend(headers.map(|(name, value)| ("header", format!("{name}={value}"))));
     lines.extend(message.unreadable.map(|why| ("unreadable", why)));
-    lines.push(("payload", message.payload.to_string()));
+    let is_kept = message.ended.is_none_or(|end| end.payload.is_some());
+    lines.push(match is_kept {
+        true => ("payload", message.payload.to_string()),
+        false => ("payload", "not kept".to_owned()),
+    });
     lines
 }
 

@@ -66,6 +66,7 @@ pub(crate) fn in_words(state: &MessageState) -> String {
         MessageState::Delayed { left } => format!("delayed, ready in {}", age(*left)),
         MessageState::AfterOthers => "comes after others".to_owned(),
         MessageState::Dead { reason } => format!("dead, {reason}"),
+        MessageState::Ended { how } => format!("ended, {how}"),
         state => state.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 (() => {
   "use strict";
   const EVERY = 5000;
+  const SOON = 700;
   const KEY = "outtray-updates";
   const button = document.getElementById("updates");
   const parts = () => document.querySelectorAll("[data-live]");
@@ -54,7 +55,13 @@
       showState("The last update failed: what is shown is old", true);
     } finally {
       isAsking = false;
+      askSoon();
     }
+  }
+
+  // The page lacks something that is being read.
+  function askSoon() {
+    if (document.querySelector("[data-soon]")) setTimeout(refresh, SOON);
   }
 
   button.hidden = false;
@@ -67,4 +74,5 @@
   document.addEventListener("visibilitychange", refresh);
   showState("Updated every 5 seconds while this page is seen", false);
   setInterval(refresh, EVERY);
+  askSoon();
 })();

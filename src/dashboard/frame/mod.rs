@@ -2,13 +2,11 @@
 //! between them, and the parts that they are made of.
 
 pub(crate) mod chart;
-pub(crate) mod desk;
 pub(crate) mod hour;
 pub(crate) mod in_use;
 pub(crate) mod minutes;
 pub(crate) mod numbers;
 pub(crate) mod parts;
-pub(crate) mod shelf;
 pub(crate) mod site;
 pub(crate) mod stuck_keys;
 pub(crate) mod view;

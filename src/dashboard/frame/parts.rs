@@ -3,7 +3,10 @@
 use crate::dashboard::frame::view::View;
 use maud::{Markup, html};
 use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The last time that is written: the year 9999 ends soon after.
+const LAST: Duration = Duration::from_secs(253_402_214_400);
 
 /// Returns a text of somebody else, in which nothing hides: signs that cannot be seen, or that turn
 /// the order of what follows around, are written as escapes. Line breaks and tabs stay.
@@ -147,8 +150,10 @@ pub(crate) fn due(due_in: Option<Duration>) -> Markup {
     }
 }
 
-/// Returns a moment, in UTC.
+/// Returns a moment, in UTC. A hand may have written others than those of 1970 to 9999: they become
+/// the nearest.
 pub(crate) fn time(at: SystemTime) -> Markup {
+    let at = at.clamp(UNIX_EPOCH, UNIX_EPOCH + LAST);
     let text = humantime::format_rfc3339_seconds(at).to_string();
     let shown = text.replace('T', " ").replace('Z', "");
     html! { time datetime=(text) title="UTC" { (shown) } }

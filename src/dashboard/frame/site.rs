@@ -1,16 +1,19 @@
 //! What all pages share.
 
-use crate::dashboard::frame::desk::Desk;
 use crate::dashboard::frame::minutes::Hour;
-use crate::dashboard::frame::shelf::Shelf;
 use crate::surface::messaging::Messaging;
+use crate::web::desk::Desk;
 use crate::web::sessions::Sessions;
+use crate::web::shelf::Shelf;
 use crate::web::token::Token;
 
 /// A dashboard that serves.
 pub(crate) struct Site {
     pub(crate) messaging: Messaging,
+    /// Makes pages and changes.
     pub(crate) desk: Desk,
+    /// Finds what takes long, while pages do without it.
+    pub(crate) back_desk: Desk,
     pub(crate) shelf: Shelf,
     /// The sums of the last hour's minutes over all topics.
     pub(crate) hour: Hour,

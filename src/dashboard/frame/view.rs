@@ -9,8 +9,14 @@ use crate::web::fields::{FormFields, address};
 use crate::words::{Error, ErrorKind};
 use maud::{Markup, html};
 use std::any::Any;
+use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a page waits for what takes long, all in all, before it does without it.
+const PATIENCE: Duration = Duration::from_millis(80);
+/// What is older is not shown in place of what is still being found.
+const TOO_OLD: Duration = Duration::from_secs(600);
 
 /// Who looks, and what they may do.
 #[derive(Debug, Clone, Default)]
@@ -31,12 +37,16 @@ pub(crate) struct Visitor {
 
 /// A request for a page.
 pub(crate) struct View<'a> {
-    pub(crate) site: &'a Site,
+    pub(crate) site: &'a Arc<Site>,
     pub(crate) visitor: &'a Visitor,
     /// The path of the page, without the prefix.
     pub(crate) path: &'a str,
     /// The fields of the query.
     pub(crate) query: &'a FormFields,
+    /// How long it still waits for what takes long.
+    patience: Cell<Duration>,
+    /// Whether the page has to do without something.
+    lacks_something: Cell<bool>,
 }
 
 /// A request for a change, from a form.
@@ -85,7 +95,23 @@ impl From<Error> for PageTrouble {
     }
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    pub(crate) fn new(
+        site: &'a Arc<Site>,
+        visitor: &'a Visitor,
+        path: &'a str,
+        query: &'a FormFields,
+    ) -> Self {
+        View {
+            site,
+            visitor,
+            path,
+            query,
+            patience: Cell::new(PATIENCE),
+            lacks_something: Cell::new(false),
+        }
+    }
+
     pub(crate) fn messaging(&self) -> &Messaging {
         &self.site.messaging
     }
@@ -144,6 +170,46 @@ impl View<'_> {
         find: impl FnOnce() -> Result<T, PageTrouble>,
     ) -> Result<Arc<T>, PageTrouble> {
         self.site.shelf.get(name, |_| kept_for, find)
+    }
+
+    /// Does the same with what may take longer than a page may. It is found on a thread of its own,
+    /// for whoever looks next; where it takes too long, returns what was found before, or `None`.
+    pub(crate) fn soon<T: Any + Send + Sync>(
+        &self,
+        name: &'static str,
+        kept_for: fn(&T) -> Duration,
+        find: impl FnOnce(&Site) -> Result<T, PageTrouble> + Send + 'static,
+    ) -> Result<Option<Arc<T>>, PageTrouble> {
+        if let Some(kept) = self.site.shelf.kept(name) {
+            return Ok(Some(kept));
+        }
+        let (begun, site) = (Instant::now(), Arc::clone(self.site));
+        let found = self.site.back_desk.begin(self.patience.get(), move || {
+            site.shelf.get(name, kept_for, || find(&site))
+        });
+        let left = self.patience.get().saturating_sub(begun.elapsed());
+        self.patience.set(left);
+        if let Ok(found) = found {
+            return found.map(Some);
+        }
+        let last = self.site.shelf.last(name);
+        let last = last.filter(|(at, _)| at.elapsed() < TOO_OLD);
+        if last.is_none() {
+            self.lacks_something.set(true);
+        }
+        Ok(last.map(|(_, found)| found))
+    }
+
+    /// Says that the page does without something that is still being found, if it does. What the
+    /// page shows has to be asked for before.
+    pub(crate) fn lacks(&self) -> Markup {
+        html! {
+            div id="lacks" data-live {
+                @if self.lacks_something.get() {
+                    p.dim data-soon { "Some numbers are still being read. They are here in a moment." }
+                }
+            }
+        }
     }
 }
 

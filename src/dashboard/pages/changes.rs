@@ -1,22 +1,32 @@
 //! What operators changed, and who they were.
 
 use crate::changes::Change;
+use crate::changes::cursor::ChangeCursor;
 use crate::dashboard::frame::parts::{Column, number, plain, table, text, time, topic_link};
 use crate::dashboard::frame::view::{PageTrouble, Rendered, View};
 use crate::dashboard::pages::topic_lists::cut;
 use maud::{Markup, html};
 
 /// Changes on a page.
-const ROWS: usize = 200;
+const ROWS: usize = 100;
 /// How many ids of messages a line names.
 const IDS: usize = 3;
 
 pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let topic = view.query.get("topic");
-    let changes = match topic {
-        Some(topic) => view.messaging().topic(topic).changes(ROWS)?,
-        None => view.messaging().changes(ROWS)?,
+    let after: Option<ChangeCursor> = view.query.get("after").map(str::parse).transpose()?;
+    let messaging = view.messaging();
+    // One more says that there are more.
+    let mut changes = match (topic, &after) {
+        (Some(topic), None) => messaging.topic(topic).changes(ROWS + 1)?,
+        (Some(topic), Some(after)) => messaging.topic(topic).changes_after(after, ROWS + 1)?,
+        (None, None) => messaging.changes(ROWS + 1)?,
+        (None, Some(after)) => messaging.changes_after(after, ROWS + 1)?,
     };
+    let has_more = changes.len() > ROWS;
+    changes.truncate(ROWS);
+    let next = changes.last().filter(|_| has_more);
+    let next = next.map(|last| last.cursor.to_string());
     let columns = [
         Column::text("At"),
         Column::text("Who"),
@@ -36,7 +46,13 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
             button type="submit" { "Show" }
         }
         (table("Changes", &columns, rows.collect(), none))
-        p.dim { "The latest " (number(ROWS as u64)) ", of 90 days. What programs do by themselves is not among them." }
+        @if next.is_some() || after.is_some() {
+            nav.pager aria-label="Pages of the list" {
+                @if after.is_some() { a href=(view.here_with("after", None)) { "To the latest" } }
+                @if let Some(next) = &next { a rel="next" href=(view.here_with("after", Some(next))) { "Earlier →" } }
+            }
+        }
+        p.dim { "Of the last 90 days. What programs do by themselves is not among them." }
     };
     Ok(Rendered::new("Changes", content))
 }

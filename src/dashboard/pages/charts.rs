@@ -7,13 +7,24 @@ use crate::dashboard::frame::parts::live;
 use crate::dashboard::frame::view::{PageTrouble, View};
 use maud::{Markup, html};
 
-/// Returns the charts of a topic, or of all topics together.
-pub(crate) fn last_hour(view: &View<'_>, topic: Option<&str>) -> Result<Markup, PageTrouble> {
-    let hour = view.last_hour(topic)?;
+/// Returns the charts of a topic.
+pub(crate) fn of_topic(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
+    Ok(charts(Some(&*view.last_hour(topic)?)))
+}
+
+/// Returns the charts of all topics together; no charts where there are no sums yet.
+pub(crate) fn of_all(view: &View<'_>) -> Result<Markup, PageTrouble> {
+    Ok(charts(view.last_hour_of_all()?.as_deref()))
+}
+
+fn charts(hour: Option<&LastHour>) -> Markup {
+    let Some(hour) = hour else {
+        return live("charts", html! {});
+    };
     let minutes: Vec<String> = (hour.first..).take(hour.sums.len()).map(clock).collect();
     let series = |name, of: fn(&MinuteSums) -> f64| Series {
         name,
-        values: values(&hour, of),
+        values: values(hour, of),
     };
     let handled = [series("done", |sums| float(sums.done))];
     let failed = [
@@ -24,7 +35,7 @@ pub(crate) fn last_hour(view: &View<'_>, topic: Option<&str>) -> Result<Markup, 
         series("dead", |sums| float(sums.dead)),
     ];
     let took = [series("mean", mean_ms)];
-    Ok(live(
+    live(
         "charts",
         html! {
             div.charts {
@@ -33,7 +44,7 @@ pub(crate) fn last_hour(view: &View<'_>, topic: Option<&str>) -> Result<Markup, 
                 (chart("Handlers took", "ms", &minutes, &took))
             }
         },
-    ))
+    )
 }
 
 fn values(hour: &LastHour, of: fn(&MinuteSums) -> f64) -> Vec<f64> {

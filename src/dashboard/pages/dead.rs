@@ -1,7 +1,7 @@
 //! Dead letters: by what their errors have in common, one by one, and what is done with them.
 
 use crate::dashboard::frame::parts::{
-    Column, confirmed, count, number, plain, table, text, time, topic_link,
+    Column, confirmed, count, live, number, plain, table, text, time, topic_link,
 };
 use crate::dashboard::frame::view::{ChangeForm, Done, PageTrouble, Rendered, View};
 use crate::dashboard::pages::edited::{header_lines, read_headers, visible_json};
@@ -34,7 +34,7 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
 }
 
 fn topics(view: &View<'_>) -> Result<Rendered, PageTrouble> {
-    let estimates = view.estimates()?;
+    let estimates = view.estimates()?.unwrap_or_default();
     let dead = |kinds: &[i64; 5]| kinds[4].unsigned_abs();
     let mut topics: Vec<_> = estimates
         .iter()
@@ -51,7 +51,8 @@ fn topics(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let columns = [Column::text("Topic"), Column::number("Dead letters")];
     let content = html! {
         h1 { "Dead letters" }
-        (table("Topics with dead letters", &columns, rows.collect(), "There are no dead letters."))
+        (view.lacks())
+        (live("topics", table("Topics with dead letters", &columns, rows.collect(), "There are no dead letters.")))
     };
     Ok(Rendered::new("Dead letters", content))
 }

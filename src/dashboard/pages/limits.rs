@@ -43,6 +43,7 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let none = "No topic has a limit or a rate.";
     let content = html! {
         h1 { "Limits and rates" }
+        (view.lacks())
         (live("limits", html! {
             (table("Limits and rates", &columns, rows.collect(), none))
             (pager(view, page, limited.len() > (page + 1) * ROWS))

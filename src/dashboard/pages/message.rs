@@ -9,10 +9,13 @@ use crate::dashboard::pages::payload;
 use crate::dashboard::pages::topic_lists::{cut, key, state};
 use crate::finding::found::FoundMessage;
 use crate::finding::place::MessagePlace;
-use crate::words::completion::Completion;
+use crate::history::ended::EndedMessage;
+use crate::words::completion::{Completion, How};
 use crate::words::outcome::MessageState;
 use crate::words::{ErrorKind, MessageId};
 use maud::{Markup, html};
+use serde_json::Value;
+use std::time::SystemTime;
 
 pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let id = wanted(view)?;
@@ -33,10 +36,14 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
             pre tabindex="0" role="region" aria-label="Error" { (text(error)) }
         }
         (failures(&message))
-        (headers(view, &message))
-        h2 { "Payload" }
-        @if let Some(why) = &message.unreadable { p.trouble { (text(why)) } }
-        (payload::shown(view, &id.to_string(), &message.topic, &message.payload))
+        @if message.ended.as_ref().is_none_or(|end| end.payload.is_some()) {
+            (headers(view, &message))
+            h2 { "Payload" }
+            @if let Some(why) = &message.unreadable { p.trouble { (text(why)) } }
+            (payload::shown(view, &id.to_string(), &message.topic, &message.payload))
+        } @else {
+            p.dim { "Its topic keeps no headers and payloads of messages that have ended." }
+        }
         @if view.may_change() && message.place == MessagePlace::Dead && !view.hides_payloads() {
             (edit_form(view, &message))
         }
@@ -111,12 +118,15 @@ fn why(view: &View<'_>, message: &FoundMessage) -> Markup {
 }
 
 fn known(view: &View<'_>, message: &FoundMessage) -> Markup {
-    let mut known = vec![
-        ("State", state(&message.state)),
-        ("Priority", html! { (message.priority) }),
-        ("Failed attempts", html! { (message.attempts) }),
-        ("Sent", time(message.sent_at)),
-    ];
+    let mut known = vec![("State", state(&message.state))];
+    match &message.ended {
+        Some(end) => known.extend(known_of_end(message, end)),
+        None => known.extend([
+            ("Priority", html! { (message.priority) }),
+            ("Failed attempts", html! { (message.attempts) }),
+            ("Sent", time(message.sent_at)),
+        ]),
+    }
     if let MessageState::Dead { reason } = &message.state {
         known.push(("Given up", html! { (reason) }));
     }
@@ -153,11 +163,36 @@ fn known(view: &View<'_>, message: &FoundMessage) -> Markup {
             }
         }
         @if let Some(end) = &message.completion { (completion(view, end)) }
+        @if let Some(end) = &message.ended {
+            (how_it_ended(view, end.how, end.ended_at, end.result.as_ref()))
+        }
     }
 }
 
+/// Returns what the history has of a message besides how it ended.
+fn known_of_end(message: &FoundMessage, end: &EndedMessage) -> Vec<(&'static str, Markup)> {
+    let mut known = vec![
+        ("Deliveries", html! { (end.attempts) }),
+        ("Sent", time(message.sent_at)),
+    ];
+    known.extend(end.due_at.map(|at| ("Ready", time(at))));
+    if let Some(started_at) = end.started_at {
+        let waited = started_at.duration_since(end.due_at.unwrap_or(end.sent_at));
+        known.push(("Waited", optional_span(waited.ok())));
+        let took = end.ended_at.duration_since(started_at);
+        known.push(("Took", optional_span(took.ok())));
+    }
+    let process = end.process.as_deref();
+    known.extend(process.map(|process| ("Process", html! { span.mono { (text(process)) } })));
+    known
+}
+
 fn completion(view: &View<'_>, end: &Completion) -> Markup {
-    let result = end.result.as_ref().map(ToString::to_string);
+    how_it_ended(view, end.how, end.ended_at, end.result.as_ref())
+}
+
+fn how_it_ended(view: &View<'_>, how: How, ended_at: SystemTime, result: Option<&Value>) -> Markup {
+    let result = result.map(ToString::to_string);
     let result = match result {
         None => html! { span.none { "none" } },
         Some(_) if view.hides_payloads() => html! { span.none { "hidden" } },
@@ -168,8 +203,8 @@ fn completion(view: &View<'_>, end: &Completion) -> Markup {
     html! {
         h2 { "How it ended" }
         (facts(vec![
-            ("Ended", html! { (end.how) }),
-            ("At", time(end.ended_at)),
+            ("Ended", html! { (how) }),
+            ("At", time(ended_at)),
             ("Result", result),
         ]))
     }
@@ -232,7 +267,7 @@ fn actions(view: &View<'_>, message: &FoundMessage) -> Markup {
                     (form("/dead/redrive", button("Redrive")))
                     (confirmed("Delete…", "Removes this dead letter for good.", form("/dead/purge", danger("Delete it"))))
                 },
-                MessagePlace::Kept => {},
+                MessagePlace::Kept | MessagePlace::Ended => {},
                 _ => {
                     @if may_run { (form("/messages/run-now", button("Run now"))) }
                     (confirmed(

@@ -1,4 +1,5 @@
-//! Looking for messages: one by its id, and those of a topic by key, header, error, place or time.
+//! Looking for messages: one by its id, and those of a topic, or of all, by key, header, error,
+//! place or time.
 
 use crate::dashboard::frame::parts::{Column, confirmed, number, plain, table, time, topic_link};
 use crate::dashboard::frame::view::{ChangeForm, Done, PageTrouble, Rendered, View};
@@ -12,6 +13,9 @@ use std::time::SystemTime;
 
 /// Messages on a page.
 const ROWS: usize = 50;
+
+/// Names of topics that the form offers.
+const OFFERED: usize = 200;
 
 /// The fields of a search: their names, what they are called, and what to write into them.
 const FIELDS: [(&str, &str, &str); 6] = [
@@ -35,6 +39,8 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
         (form(view, topic)?)
         @if let Some(topic) = topic {
             (found(view, topic)?)
+        } @else if view.query.has("topic") {
+            (found_in_all(view)?)
         }
     };
     Ok(Rendered::new("Messages", content))
@@ -53,13 +59,13 @@ fn by_id(view: &View<'_>) -> Markup {
 fn form(view: &View<'_>, topic: Option<&str>) -> Result<Markup, PageTrouble> {
     let value = |name| plain(view.query.get(name).unwrap_or_default());
     let place = view.query.get("place");
-    let names = view.topic_names()?;
+    let names = view.first_topic_names(OFFERED)?;
     Ok(html! {
-        form.search role="search" aria-label="Of a topic" {
+        form.search role="search" aria-label="By what they have" {
             label for="topic" { "Topic" }
-            input id="topic" name="topic" required list="topics" value=(plain(topic.unwrap_or_default())) autocomplete="off";
+            input id="topic" name="topic" placeholder="all topics" list="topics" value=(plain(topic.unwrap_or_default())) autocomplete="off";
             datalist id="topics" {
-                @for name in names.iter().take(200) { option value=(plain(name)) {} }
+                @for name in names.iter() { option value=(plain(name)) {} }
             }
             label for="place" { "Place" }
             select id="place" name="place" {
@@ -140,6 +146,37 @@ fn found(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
     })
 }
 
+/// Searches all topics. What is found can be changed on the pages of its messages.
+fn found_in_all(view: &View<'_>) -> Result<Markup, PageTrouble> {
+    let page = view.messaging().search(&search(view)?)?;
+    let columns = [
+        Column::text("Topic"),
+        Column::text("Id"),
+        Column::text("State"),
+        Column::text("Key"),
+        Column::text("Sent"),
+        Column::text("Payload"),
+        Column::text("Error"),
+    ];
+    let rows = page.messages.iter().map(|message| {
+        vec![
+            topic_link(view, &message.topic),
+            message_link(view, message),
+            state(&message.state),
+            key(view, message.key.as_deref()),
+            time(message.sent_at),
+            excerpt(view, &message.payload),
+            cut(message.error.as_deref().unwrap_or_default()),
+        ]
+    });
+    let none = "No message was found.";
+    Ok(html! {
+        h2 { "On all topics" }
+        (table("Messages", &columns, rows.collect(), none))
+        (how_far(view, &page))
+    })
+}
+
 fn list(view: &View<'_>, page: &SearchPage) -> Markup {
     let columns = [
         Column::text("Id"),
@@ -210,6 +247,7 @@ pub(crate) fn how_far(view: &View<'_>, page: &SearchPage) -> Markup {
     html! {
         p.dim {
             (number(found)) " found, " (number(page.looked_at)) " looked at"
+            @if page.topics != 1 { " of " (number(page.topics)) " topics" }
             @if page.is_stopped_early { ": as many as one look may" }
             "."
         }

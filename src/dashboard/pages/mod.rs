@@ -60,7 +60,11 @@ pub(crate) static ACTIONS: &[Action] = &[
     action("/messages/cancel", messages::cancel),
     action("/messages/run-now", messages::run_now),
     #[cfg(feature = "cron")]
+    action("/recurring/pause", recurring::pause),
+    #[cfg(feature = "cron")]
     action("/recurring/remove", recurring::remove),
+    #[cfg(feature = "cron")]
+    action("/recurring/resume", recurring::resume),
     #[cfg(feature = "cron")]
     action("/recurring/run", recurring::run),
     action("/settings/save", settings::save),

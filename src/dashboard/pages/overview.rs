@@ -1,6 +1,6 @@
 //! All topics, with what each has.
 
-use crate::dashboard::frame::numbers::SHALLOW;
+use crate::dashboard::frame::numbers::{SHALLOW, TopicNames};
 use crate::dashboard::frame::parts::{
     Column, count, live, number, optional_span, page_number, pager, plain, table, text, topic_link,
 };
@@ -25,23 +25,14 @@ const KINDS: [(&str, &str, usize); 5] = [
 pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let names = view.topic_names()?;
     let estimates = view.estimates()?;
+    let charts = charts::of_all(view)?;
     let wanted = view.query.get("find").unwrap_or_default();
-    let mut found: Vec<&String> = names.iter().filter(|name| name.contains(wanted)).collect();
-    sort(view, &mut found, &estimates);
-    let page = page_number(view).min(found.len().saturating_sub(1) / ROWS);
-    let shown: Vec<String> = found
-        .iter()
-        .skip(page * ROWS)
-        .take(ROWS)
-        .map(|name| (*name).clone())
-        .collect();
-    let backlogs = view.backlogs(&shown, SHALLOW)?;
-    let rates = view.rates(&shown)?;
-    let has_more = found.len() > (page + 1) * ROWS;
-    let none = match wanted {
-        "" => "There are no topics yet: a topic is there once a message was sent to it.",
-        _ => "No topic that is listed has this in its name.",
+    let list = match names.as_deref() {
+        Some(TopicNames::All(names)) => of_all(view, names, estimates.as_deref(), wanted),
+        _ => first(view, wanted)?,
     };
+    let backlogs = view.backlogs(&list.shown, SHALLOW)?;
+    let rates = view.rates(&list.shown)?;
     let rows = backlogs.iter().map(|backlog| {
         let rate = rates.get(&backlog.topic).copied().unwrap_or_default();
         row(view, backlog, rate)
@@ -49,8 +40,9 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let rows = rows.collect();
     let content = html! {
         h1 { "Topics" }
-        (live("totals", totals(names.len(), &estimates)))
-        (charts::last_hour(view, None)?)
+        (view.lacks())
+        (live("totals", totals(list.all, estimates.as_deref())))
+        (charts)
         form.search role="search" {
             label for="find" { "Name has" }
             input id="find" name="find" type="search" value=(plain(wanted)) autocomplete="off";
@@ -59,18 +51,80 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
             @if !wanted.is_empty() {
                 a href=(view.href("/", &[])) { "All topics" }
                 // The list may be some minutes old.
-                @if !names.iter().any(|name| name == wanted) {
+                @if !list.has_wanted {
                     a href=(view.href("/topic", &[("name", wanted)])) { "Look for " (text(wanted)) }
                 }
             }
         }
         (live("topics", html! {
-            (table("Topics", &columns(view), rows, none))
-            p.dim { (number(found.len() as u64)) " topics" @if !wanted.is_empty() { " of " (number(names.len() as u64)) } "." }
-            (pager(view, page, has_more))
+            (table("Topics", &columns(view), rows, list.none))
+            @if let (Some(found), Some(all)) = (list.found, list.all) {
+                p.dim { (number(found as u64)) " topics" @if !wanted.is_empty() { " of " (number(all as u64)) } "." }
+            } @else if matches!(names.as_deref(), Some(TopicNames::TooMany)) {
+                p.dim { "There are too many topics to list them all." }
+            }
+            (pager(view, list.page, list.has_more))
         }))
     };
     Ok(Rendered::new("Topics", content))
+}
+
+/// The topics of a page, and how many there are, where that is known.
+struct TopicPage {
+    shown: Vec<String>,
+    page: usize,
+    has_more: bool,
+    found: Option<usize>,
+    all: Option<usize>,
+    /// Whether one has the very name that is wanted.
+    has_wanted: bool,
+    /// What is said where none is shown.
+    none: &'static str,
+}
+
+/// Chooses from the names of all topics.
+fn of_all(
+    view: &View<'_>,
+    names: &[String],
+    estimates: Option<&Estimates>,
+    wanted: &str,
+) -> TopicPage {
+    let mut found: Vec<&String> = names.iter().filter(|name| name.contains(wanted)).collect();
+    if let Some(estimates) = estimates {
+        sort(view, &mut found, estimates);
+    }
+    let page = page_number(view).min(found.len().saturating_sub(1) / ROWS);
+    let shown = found.iter().skip(page * ROWS).take(ROWS);
+    TopicPage {
+        shown: shown.map(|name| (*name).clone()).collect(),
+        page,
+        has_more: found.len() > (page + 1) * ROWS,
+        found: Some(found.len()),
+        all: Some(names.len()),
+        has_wanted: names.iter().any(|name| name == wanted),
+        none: match wanted {
+            "" => "There are no topics yet: a topic is there once a message was sent to it.",
+            _ => "No topic that is listed has this in its name.",
+        },
+    }
+}
+
+/// Shows the first topics by name, without the names of all.
+fn first(view: &View<'_>, wanted: &str) -> Result<TopicPage, PageTrouble> {
+    let is_first = wanted.is_empty() && view.query.get("sort").is_none() && page_number(view) == 0;
+    let shown = match is_first {
+        true => view.first_topic_names(ROWS)?.to_vec(),
+        false => Vec::new(),
+    };
+    Ok(TopicPage {
+        shown,
+        page: 0,
+        has_more: false,
+        found: None,
+        all: None,
+        has_wanted: false,
+        none: "The names of all topics are not known yet.",
+    })
 }
 
 /// Sorts by name, or by the largest estimate: to count all topics would cost too much.
@@ -126,19 +180,40 @@ pub(crate) fn states(backlog: &TopicBacklog) -> Markup {
     }
 }
 
-fn totals(topics: usize, estimates: &Estimates) -> Markup {
+fn totals(topics: Option<usize>, estimates: Option<&Estimates>) -> Markup {
     let mut sums = [0_u64; 5];
-    for kinds in estimates.values() {
+    for kinds in estimates.iter().flat_map(|estimates| estimates.values()) {
         for (sum, kind) in sums.iter_mut().zip(kinds) {
             *sum += kind.unsigned_abs();
         }
     }
+    let unknown = html! { span.none { "–" } };
     html! {
         dl.tiles {
-            div { dt { "Topics" } dd { (number(topics as u64)) } }
+            div {
+                dt { "Topics" }
+                dd { @match topics { Some(topics) => (number(topics as u64)), None => (unknown) } }
+            }
             @for (_, title, kind) in KINDS {
-                div { dt { (title) } dd { (count(sums[kind], sums[kind] > 10_000)) } }
+                div {
+                    dt { (title) }
+                    dd { @if estimates.is_some() { (count(sums[kind], sums[kind] > 10_000)) } @else { (unknown) } }
+                }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_yet_is_no_zero() {
+        let unknown = totals(None, None).into_string();
+        assert_eq!(unknown.matches("–").count(), 6, "{unknown}");
+
+        let known = totals(Some(1), Some(&Estimates::default())).into_string();
+        assert!(!known.contains("–"), "{known}");
     }
 }

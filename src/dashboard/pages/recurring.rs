@@ -48,8 +48,12 @@ fn row(view: &View<'_>, one: &Recurring) -> Vec<Markup> {
         },
         html! {
             div {
-                (time(one.next_at))
-                @for at in runs(one) { br; (time(at)) }
+                @if one.is_paused {
+                    span.badge.warn { "paused" }
+                } @else {
+                    (time(one.next_at))
+                    @for at in runs(one) { br; (time(at)) }
+                }
             }
         },
         html! { @match one.last_at { Some(at) => (time(at)), None => span.none { "–" } } },
@@ -87,6 +91,11 @@ fn actions(view: &View<'_>, one: &Recurring) -> Markup {
     html! {
         div.actions {
             (view.form("/recurring/run", &hidden, run))
+            @if one.is_paused {
+                (view.form("/recurring/resume", &hidden, html! { button type="submit" { "Resume" } }))
+            } @else {
+                (view.form("/recurring/pause", &hidden, html! { button type="submit" { "Pause" } }))
+            }
             (confirmed(
                 "Remove…",
                 "It is sent no more. Messages that were sent stay.",
@@ -103,6 +112,23 @@ pub(crate) fn run(change: &ChangeForm<'_>) -> Result<Done, PageTrouble> {
     let text = match sent.is_duplicate() {
         true => format!("Not sent: the message of {name} before it has not ended"),
         false => format!("Sent a message of {name} to {topic}"),
+    };
+    Ok(Done::new(text).of(topic))
+}
+
+pub(crate) fn pause(change: &ChangeForm<'_>) -> Result<Done, PageTrouble> {
+    let (topic, name) = (change.needs("topic")?, change.needs("name")?);
+    match change.messaging().topic(topic).pause_recurring(name)? {
+        true => Ok(Done::new(format!("Paused the recurring message {name} of {topic}")).of(topic)),
+        false => Err(nowhere(topic, name)),
+    }
+}
+
+pub(crate) fn resume(change: &ChangeForm<'_>) -> Result<Done, PageTrouble> {
+    let (topic, name) = (change.needs("topic")?, change.needs("name")?);
+    let text = match change.messaging().topic(topic).resume_recurring(name)? {
+        true => format!("Resumed the recurring message {name} of {topic}"),
+        false => format!("The recurring message {name} of {topic} was not paused"),
     };
     Ok(Done::new(text).of(topic))
 }

@@ -22,6 +22,10 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let config = view.kept(&format!("config {name}"), KEEP, || Ok(topic.config()?))?;
     let backlogs = view.backlogs(&[name.to_owned()], DEEP)?;
     let backlog = backlogs.first().cloned().unwrap_or_default();
+    let charts = match config.kind == TopicKind::Log {
+        true => html! {},
+        false => charts::of_topic(view, name)?,
+    };
     let log = match config.kind == TopicKind::Log {
         true => view
             .kept(&format!("log {name}"), KEEP, || Ok(topic.stats()?))?
@@ -33,6 +37,7 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
         p.crumbs { a href=(view.href("/", &[])) { "Topics" } }
         h1 { span.topic { (text(name)) } }
         (live("states", states(&backlog)))
+        (view.lacks())
         p.crumbs {
             a href=(view.href("/messages", &[("topic", name)])) { "Search its messages" }
             " · "
@@ -47,7 +52,7 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
             Some(log) => log_numbers(log),
             None => numbers(&backlog),
         }))
-        @if log.is_none() { (charts::last_hour(view, Some(name))?) }
+        (charts)
         (topic_lists::show(view, name, log.is_some())?)
         h2 { "Settings" }
         (set_settings(&config))

@@ -200,6 +200,7 @@ pub(crate) fn state(state: &MessageState) -> Markup {
             },
             MessageState::Delayed { left } => { "delayed " (due(Some(*left))) },
             MessageState::Dead { .. } => span.badge.bad { "dead" },
+            MessageState::Ended { how } => { span.badge { "ended" } " " (how) },
             other => (other.as_str().replace('_', " ")),
         }
     }

@@ -18,8 +18,10 @@ CREATE TABLE outtray.recurring (
     body bytea,
     next_at timestamptz NOT NULL,
     last_at timestamptz,
+    -- Since when an operator has stopped it.
+    paused_at timestamptz,
     PRIMARY KEY (topic, name),
     CONSTRAINT one_content CHECK ((payload IS NULL) <> (body IS NULL))
 );
 
-CREATE INDEX recurring_next ON outtray.recurring (next_at);
+CREATE INDEX recurring_next ON outtray.recurring (next_at) WHERE paused_at IS NULL;

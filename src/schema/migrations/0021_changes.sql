@@ -18,6 +18,6 @@ CREATE TABLE outtray.change (
     PRIMARY KEY (topic, id)
 );
 
-CREATE INDEX change_at ON outtray.change (at);
+CREATE INDEX change_at ON outtray.change (at, id);
 -- With the collation of `message_key`, for its reason.
-CREATE INDEX change_topic ON outtray.change (topic COLLATE "POSIX", at);
+CREATE INDEX change_topic ON outtray.change (topic COLLATE "POSIX", at, id);

@@ -275,3 +275,45 @@ fn what_a_hand_wrote_into_the_list_is_shown_as_far_as_it_can_be() {
         (None, "sung", 0)
     );
 }
+
+#[test]
+fn a_list_goes_on_after_any_change_of_it() {
+    let mut place = Place::new();
+    // Several were made at the same moment.
+    place.sql(
+        "INSERT INTO outtray.change (topic, id, at, operator, what, messages)
+        SELECT CASE WHEN n % 2 = 0 THEN 'even' ELSE 'odd' END, gen_random_uuid(),
+            now() - (n / 10) * interval '1 hour', 'bob', 'paused', n
+        FROM generate_series(1, 45) AS n",
+    );
+    let messaging = &place.messaging;
+    let even = messaging.topic("even");
+    let number = |change: &Change| change.messages.unwrap();
+
+    let (mut all, mut of_even) = (messaging.changes(7).unwrap(), even.changes(7).unwrap());
+    loop {
+        // As it goes through a link.
+        let cursor = all.last().unwrap().cursor.to_string().parse().unwrap();
+        let next = messaging.changes_after(&cursor, 7).unwrap();
+        if next.is_empty() {
+            break;
+        }
+        all.extend(next);
+    }
+    while let Some(next) = of_even
+        .last()
+        .map(|last| even.changes_after(&last.cursor, 7))
+    {
+        match next.unwrap() {
+            next if next.is_empty() => break,
+            next => of_even.extend(next),
+        }
+    }
+
+    assert_eq!(all, messaging.changes(100).unwrap());
+    assert_eq!(of_even, even.changes(100).unwrap());
+    let mut numbers: Vec<u64> = all.iter().map(number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=45).collect::<Vec<_>>());
+    assert!(of_even.iter().all(|change| number(change) % 2 == 0));
+}

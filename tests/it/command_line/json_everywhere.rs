@@ -87,6 +87,8 @@ fn commands() -> (Desk, Vec<Vec<String>>) {
         "recurring set t daily @daily 1",
         "recurring list",
         "recurring run t daily",
+        "recurring pause t daily",
+        "recurring resume t daily",
         "recurring remove t daily",
         "dead list",
         "dead groups dying",

@@ -12,6 +12,7 @@ mod mending;
 mod operating;
 mod orphans;
 mod publishing;
+mod recurring;
 mod requests;
 mod sending;
 mod shells;

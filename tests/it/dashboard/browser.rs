@@ -1,7 +1,7 @@
 //! The dashboard in a real browser: every page and change, light and dark, wide and narrow.
 
 use super::{TOKEN, Visit, token};
-use crate::support::{Place, not_checked, reject};
+use crate::support::{Place, eventually, not_checked, reject};
 use outtray::dashboard::Dashboard;
 use outtray::{NewMessage, Operator, Recurrence};
 use serde_json::{Value, json};
@@ -78,6 +78,10 @@ impl Chromium {
         let url = format!("{}{path}", self.origin);
         let answer = self.step("go", json!({ "url": url }));
         assert_eq!(answer["status"], 200, "{path}");
+        // Its script refreshes it until then.
+        eventually("the page has all its numbers", || {
+            !self.text().contains("still being read")
+        });
     }
 
     #[track_caller]

@@ -106,7 +106,7 @@ fn a_dead_letter_is_edited_in_a_form_and_redriven() {
 }
 
 #[test]
-fn recurring_messages_are_shown_with_their_next_runs_run_now_and_removed() {
+fn recurring_messages_are_shown_run_now_paused_resumed_and_removed() {
     let place = Place::new();
     let daily = Recurrence::cron("0 3 * * *").unwrap();
     let message = NewMessage::json("reports", "sales").unwrap();
@@ -126,6 +126,12 @@ fn recurring_messages_are_shown_with_their_next_runs_run_now_and_removed() {
         run.contains("Sent a message of nightly to reports"),
         "{run}"
     );
+    let paused = visit.change("/recurring/pause", &fields);
+    assert_eq!(row_of(&paused, "reports")[3], "paused", "{paused}");
+    assert!(place.messaging.recurring().unwrap()[0].is_paused);
+    let resumed = visit.change("/recurring/resume", &fields);
+    assert!(resumed.contains("Resumed the recurring message nightly"));
+    assert!(row_of(&resumed, "reports")[3].contains("03:00:00"));
     let removed = visit.change("/recurring/remove", &fields);
     assert!(
         removed.contains("Removed the recurring message nightly"),

@@ -191,6 +191,8 @@ fn what_changes_messages_is_refused_without_a_login_or_the_mark_of_a_page() {
         "/dead/purge-all",
         "/dead/edit",
         "/recurring/run",
+        "/recurring/pause",
+        "/recurring/resume",
         "/recurring/remove",
     ] {
         let fields = [
@@ -281,4 +283,77 @@ fn hostile_texts_are_text_on_every_page_about_messages() {
             "{path}: {page}"
         );
     }
+}
+
+#[test]
+fn a_search_without_a_topic_goes_through_all() {
+    let place = Place::new();
+    let one = place.send_new(order("1").key("customer-7"));
+    let bad = NewMessage::json("bad", &3).unwrap().key("customer-7");
+    let dead = place.send_new(bad);
+    place.send_new(order("2").key("other"));
+    place.messaging.drain("bad", reject).unwrap();
+    let mut visit = Visit::logged_in(&place.messaging);
+
+    let found = visit.page("/messages?topic=&key=customer-7");
+    let none = visit.page("/messages?topic=&key=nobody");
+
+    assert_eq!(row_of(&found, "orders")[1], one.to_string());
+    assert_eq!(row_of(&found, "bad")[1], dead.to_string());
+    let text = text_of_page(&found);
+    assert!(text.contains("2 found, 2 looked at\nof 2 topics") || text.contains("of 2 topics"));
+    assert!(!found.contains("formaction"), "they are of several topics");
+    assert!(none.contains("No message was found"));
+}
+
+#[test]
+fn a_message_that_has_ended_has_a_page_where_its_topic_keeps_that() {
+    let place = Place::new();
+    let config = outtray::TopicConfig {
+        keep_done: Some(HOUR),
+        ..outtray::TopicConfig::default()
+    };
+    place.messaging.topic("orders").configure(config).unwrap();
+    let id = place.send_new(order("\"content\"").key("customer-7"));
+    place.handled::<String>("orders");
+    let mut visit = Visit::logged_in(&place.messaging);
+
+    let page = visit.page(&format!("/message?id={id}"));
+
+    let text = text_of_page(&page);
+    for part in [
+        "ended",
+        "How it ended",
+        "Took",
+        "Process",
+        "customer-7",
+        "keeps no headers",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!page.contains("/messages/cancel"), "{page}");
+}
+
+#[test]
+fn changes_are_listed_page_by_page() {
+    let mut place = Place::new();
+    place.sql(
+        "INSERT INTO outtray.change (topic, id, at, operator, what)
+        SELECT 'jobs', gen_random_uuid(), now() - n * interval '1 minute', 'bob-' || n, 'paused'
+        FROM generate_series(1, 250) AS n",
+    );
+    let mut visit = Visit::new(&place.messaging);
+
+    let mut page = visit.page("/changes?topic=jobs");
+    let mut rows = page.matches("bob-").count();
+    while let Some((_, next)) = page.split_once("rel=\"next\" href=\"") {
+        let next = next.split('"').next().unwrap().replace("&amp;", "&");
+        page = visit.page(&next);
+        assert!(page.contains("To the latest"));
+        rows += page.matches("bob-").count();
+    }
+
+    assert_eq!(rows, 250);
+    assert!(page.contains("bob-250"));
+    assert_eq!(visit.get("/changes?after=x").status, 400);
 }

@@ -7,23 +7,29 @@ mod dead;
 mod hostile;
 mod limits;
 mod messages;
+mod mounted;
 mod overview;
 mod processes;
 mod security;
 mod topic;
 
-use crate::support::{PATIENCE, Place};
+use crate::support::{PATIENCE, Place, eventually};
 use outtray::Messaging;
-use outtray::dashboard::{Dashboard, RunningDashboard, Token};
+use outtray::dashboard::{Dashboard, Token};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 const TOKEN: &str = "0123456789abcdef";
+/// The mark of a page that lacks something which is still being read.
+const SOON: &str = "data-soon";
 
 /// A dashboard, and a browser that looks at it.
 struct Visit {
-    dashboard: RunningDashboard,
+    address: SocketAddr,
+    /// What ends when it is dropped.
+    _server: Box<dyn Any + Send + Sync>,
     cookies: BTreeMap<String, String>,
 }
 
@@ -49,8 +55,15 @@ impl Visit {
     }
 
     fn with(dashboard: Dashboard) -> Visit {
+        let running = dashboard.start("127.0.0.1:0").unwrap();
+        Visit::at(running.address(), running)
+    }
+
+    /// Looks at what serves there.
+    fn at(address: SocketAddr, server: impl Any + Send + Sync) -> Visit {
         Visit {
-            dashboard: dashboard.start("127.0.0.1:0").unwrap(),
+            address,
+            _server: Box::new(server),
             cookies: BTreeMap::new(),
         }
     }
@@ -66,19 +79,24 @@ impl Visit {
     }
 
     fn address(&self) -> SocketAddr {
-        self.dashboard.address()
+        self.address
     }
 
     fn get(&mut self, path: &str) -> Answer {
         self.ask("GET", path, &[], "")
     }
 
-    /// Returns a page that is there.
+    /// Returns a page that is there, once it has all its numbers.
     #[track_caller]
     fn page(&mut self, path: &str) -> String {
-        let answer = self.get(path);
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        answer.body
+        let mut page = String::new();
+        eventually("the page has all its numbers", || {
+            let answer = self.get(path);
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            page = answer.body;
+            !page.contains(SOON)
+        });
+        page
     }
 
     /// Sends a form as its page does.

@@ -1,7 +1,7 @@
 //! All topics with their numbers.
 
-use super::{Place, Visit, row_of, text_of_page};
-use crate::support::{MINUTE, eventually, pass_time, reject};
+use super::{Place, SOON, Visit, row_of, text_of_page};
+use crate::support::{MINUTE, client, eventually, pass_time, reject};
 use outtray::NewMessage;
 use std::time::Duration;
 
@@ -125,4 +125,23 @@ fn the_last_hour_is_drawn_minute_by_minute() {
     assert_eq!(one.matches("<svg").count(), 3);
     // In the last five minutes: 101 to 105.
     assert_eq!(row_of(&all, "orders")[7], "103");
+}
+
+#[test]
+fn names_of_topics_that_take_long_are_waited_for_by_no_page() {
+    let place = Place::new();
+    place.send("orders", &1);
+    let mut visit = Visit::new(&place.messaging);
+    let mut other = client(&place.url);
+    let mut listing_waits = other.transaction().unwrap();
+    listing_waits
+        .batch_execute("LOCK TABLE outtray.recurring IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+
+    let found = visit.get("/?find=ord");
+    listing_waits.commit().unwrap();
+
+    assert_eq!(found.status, 200);
+    assert!(found.body.contains(SOON) && found.body.contains("not known yet"));
+    assert_eq!(row_of(&visit.page("/?find=ord"), "orders")[1], "1");
 }

@@ -282,3 +282,37 @@ fn a_dashboard_below_a_path_links_to_itself() {
     assert_eq!(visit.get("/queues").header("location"), Some("/queues/"));
     assert_eq!(visit.get("/").status, 404);
 }
+
+#[test]
+fn behind_a_proxy_with_tls_the_cookies_are_never_sent_in_the_clear() {
+    let place = place();
+    for (proto, is_secure) in [(None, false), (Some("http"), false), (Some("https"), true)] {
+        let mut visit = Visit::with(Dashboard::new(&place.messaging).token(token()));
+        let forwarded = proto.map(|proto| ("X-Forwarded-Proto", proto));
+        let host = ("Host", "queue.example");
+        let headers: Vec<_> = forwarded.into_iter().chain([host]).collect();
+        let page = visit.ask("GET", "/login", &headers, "");
+        let csrf = page.csrf();
+        let fields = [("csrf", csrf.as_str()), ("name", "Ada"), ("token", TOKEN)];
+        let headers = [&headers[..], &[FORM]].concat();
+
+        let entered = visit.ask("POST", "/login", &headers, &encoded(&fields));
+
+        assert_eq!(entered.status, 303, "{entered:?}");
+        for answer in [page, entered] {
+            let cookies = answer.head.lines().filter(|line| {
+                let line = line.to_ascii_lowercase();
+                line.starts_with("set-cookie: ")
+            });
+            let cookies: Vec<_> = cookies.collect();
+            assert!(!cookies.is_empty());
+            for cookie in cookies {
+                assert_eq!(
+                    cookie.contains("; Secure"),
+                    is_secure,
+                    "{proto:?}: {cookie}"
+                );
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use crate::log;
 use crate::support::{Gate, HOUR, MINUTE, PATIENCE, Place, reject, tracked};
 use outtray::{
     Backoff, DeadReason, FoundMessage, HandlerError, How, Message, MessageId, MessagePlace,
-    MessageState, NewMessage, Payload,
+    MessageState, MessagingSession, NewMessage, Payload, TopicConfig,
 };
 
 fn job(payload: i32) -> NewMessage {
@@ -204,4 +204,50 @@ fn what_cannot_be_read_of_a_message_that_is_found_is_told() {
 
     assert_eq!(found.headers["n"], "3");
     assert!(found.unreadable.is_some());
+}
+
+#[test]
+fn a_message_that_has_ended_is_found_where_its_topic_keeps_that() {
+    let place = Place::new();
+    let keep = |with_payload| TopicConfig {
+        keep_done: Some(HOUR),
+        keep_done_payload: with_payload,
+        ..TopicConfig::default()
+    };
+    place.jobs().configure(keep(true)).unwrap();
+    place
+        .messaging
+        .topic("bare")
+        .configure(keep(false))
+        .unwrap();
+    let whole = place.send_new(job(7).key("k").header("color", "red"));
+    let bare = place.send("bare", &8);
+    let dead = place.send("jobs", "unfit");
+    for topic in ["jobs", "bare"] {
+        let handler = |_: &mut MessagingSession<'_>, _: Message<i32>| Ok(());
+        place.messaging.drain(topic, handler).unwrap();
+    }
+
+    let found_whole = found(&place, "jobs", whole);
+    let found_bare = found(&place, "bare", bare);
+
+    for found in [&found_whole, &found_bare] {
+        assert_eq!(found.place, MessagePlace::Ended);
+        assert_eq!(found.state, MessageState::Ended { how: How::Done });
+        assert_eq!(found.attempts, 1);
+        assert!(found.ended.as_ref().unwrap().started_at.is_some());
+    }
+    assert_eq!(found_whole.payload.to_string(), "7");
+    assert_eq!(found_whole.headers["color"], "red");
+    assert_eq!(found_whole.key.as_deref(), Some("k"));
+    assert_eq!(found_bare.payload.to_string(), "null");
+    assert_eq!(found_bare.ended.unwrap().payload, None);
+    // A dead letter is where it is, and one that is gone was one.
+    assert_eq!(found(&place, "jobs", dead).place, MessagePlace::Dead);
+    place.jobs().redrive(..).unwrap();
+    assert_eq!(found(&place, "jobs", dead).place, MessagePlace::Ready);
+    place.jobs().purge().unwrap();
+    let gone = found(&place, "jobs", dead);
+    assert_eq!(gone.state, MessageState::Ended { how: How::Dead });
+    assert!(gone.error.is_some());
 }

@@ -1,7 +1,7 @@
 //! A search finds what it is for, page by page, and looks at no more than it may.
 
 use crate::log;
-use crate::support::{HOUR, Place};
+use crate::support::{HOUR, Place, reject};
 use outtray::{
     ErrorKind, Filter, FoundMessage, HandlerError, Message, MessagePlace, NewMessage, Search,
     SearchCursor,
@@ -221,4 +221,59 @@ fn dead_letters_are_grouped_by_what_their_errors_have_in_common() {
         .dead_letter_groups(1)
         .unwrap();
     assert_eq!((none.groups.len(), none.looked_at), (0, 0));
+}
+
+#[test]
+fn all_topics_are_searched_one_after_the_other_and_a_page_goes_on_in_the_midst_of_one() {
+    let place = Place::new();
+    for topic in ["a", "b", "c", "d"] {
+        let messages = (0..5).map(|n| NewMessage::json(topic, &n).unwrap().key(format!("k{n}")));
+        for message in messages {
+            place.send_new(message);
+        }
+    }
+    place.messaging.drain("b", reject).unwrap();
+    let topics = |search: Search| {
+        let (mut found, mut pages, mut search) = (Vec::new(), 0, search);
+        loop {
+            let page = place.messaging.search(&search).unwrap();
+            pages += 1;
+            found.extend(
+                page.messages
+                    .iter()
+                    .map(|message| format!("{}{}", message.topic, message.payload)),
+            );
+            match page.next {
+                // As it goes through a link.
+                Some(next) => search = search.after(next.to_string().parse().unwrap()),
+                None => return (found, pages),
+            }
+        }
+    };
+
+    let (by_key, pages) = topics(Search::new().key("k3"));
+    let (all, many_pages) = topics(Search::new().limit(3));
+    let (looked, _) = topics(Search::new().look_at(4));
+
+    assert_eq!(
+        (by_key, pages),
+        (["a3", "b3", "c3", "d3"].map(String::from).to_vec(), 1)
+    );
+    assert_eq!(all.len(), 20);
+    assert!(many_pages >= 7, "{many_pages}");
+    assert_eq!(looked, all);
+    let page = place.messaging.search(&Search::new().look_at(7)).unwrap();
+    assert!(page.is_stopped_early);
+    assert_eq!((page.looked_at, page.topics), (7, 2));
+    let next = page.next.unwrap();
+    let of_one = place
+        .messaging
+        .topic("b")
+        .search(&Search::new().after(next));
+    assert_eq!(of_one.unwrap_err().kind(), ErrorKind::Invalid);
+    let next = place.messaging.topic("a").search(&Search::new().limit(1));
+    let of_all = place
+        .messaging
+        .search(&Search::new().after(next.unwrap().next.unwrap()));
+    assert_eq!(of_all.unwrap_err().kind(), ErrorKind::Invalid);
 }

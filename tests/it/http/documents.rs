@@ -1,6 +1,6 @@
 //! The page about metrics, the alert rules and the dashboard name what there is.
 
-use super::Serving;
+use super::{Serving, begin_reader};
 use crate::support::{MINUTE, Place, not_checked, reject};
 use outtray::{NewMessage, metrics};
 use serde_json::Value;
@@ -29,8 +29,9 @@ fn documented() -> BTreeMap<String, String> {
 
 /// Returns a scrape of a process that shows the numbers of a topic.
 fn scrape() -> String {
-    let place = Place::new();
+    let mut place = crate::log::place();
     place.send("orders", &1);
+    begin_reader(&mut place);
     Serving::over(&place.url, &[]).get("/metrics").body
 }
 

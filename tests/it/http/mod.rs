@@ -8,7 +8,7 @@ mod pages;
 mod recording;
 mod tokens;
 
-use crate::support::{PATIENCE, database, pass_time, signal, text_of};
+use crate::support::{PATIENCE, Place, database, pass_time, signal, text_of};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -117,6 +117,15 @@ impl Serving {
             pass_time(Duration::from_millis(10));
         }
     }
+}
+
+/// Has the log `ledger` have a reader that has read nothing.
+fn begin_reader(place: &mut Place) {
+    place.sql(
+        "INSERT INTO outtray.log_reader (topic, reader, lanes) VALUES ('ledger', 'slow', 1);
+         INSERT INTO outtray.log_lane (topic, reader, lane) VALUES ('ledger', 'slow', 0);
+         INSERT INTO outtray.log_place (topic, reader, lane, moved, tick, seq) VALUES ('ledger', 'slow', 0, 1, 1, 0)",
+    );
 }
 
 /// Returns where a process listens, once it says so.

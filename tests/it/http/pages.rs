@@ -1,8 +1,8 @@
 //! What is served: health, and the numbers of topics.
 
-use super::{Serving, of};
+use super::{Serving, begin_reader, of};
 use crate::support::{MINUTE, Place, reject};
-use outtray::NewMessage;
+use outtray::{NewMessage, Position};
 use std::time::Duration;
 
 /// Sends what makes a topic have something of each kind.
@@ -93,6 +93,27 @@ fn topics_over_the_limit_and_those_with_made_up_names_are_summed_up() {
     assert_eq!(metrics[&of("outtray_topics", "_OTHER")], 2.0);
     let series = |name: &str| metrics.keys().filter(|key| key.starts_with(name)).count();
     assert_eq!(series("outtray_topic_ready_messages"), 4);
+}
+
+#[test]
+fn readers_of_logs_are_shown_with_how_far_behind_they_are() {
+    let mut place = crate::log::place();
+    begin_reader(&mut place);
+    place.send_all("ledger", 0..20);
+    let mut tail = place.messaging.tail("ledger", Position::Start).unwrap();
+    crate::log::follow(&mut tail, 20);
+    let serving = Serving::over(&place.url, &[]);
+    let few = Serving::over(&place.url, &["--metrics-topics", "0"]);
+
+    let of_reader = |name: &str, topic: &str, reader: &str| {
+        format!("{name}{{messaging_destination_name=\"{topic}\",reader=\"{reader}\"}}")
+    };
+    let (metrics, summed) = (serving.metrics(), few.metrics());
+    for (metrics, topic, reader) in [(&metrics, "ledger", "slow"), (&summed, "_OTHER", "_OTHER")] {
+        let lag = metrics[&of_reader("outtray_log_reader_lag_messages", topic, reader)];
+        let behind = metrics[&of_reader("outtray_log_reader_behind_seconds", topic, reader)];
+        assert!(lag >= 20.0 && behind > 0.0, "{lag} {behind}");
+    }
 }
 
 #[test]

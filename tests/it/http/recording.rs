@@ -1,10 +1,10 @@
 //! What a process records, with an exporter of its own.
 
 use super::{of, series};
-use crate::support::{Place, client, database, done, eventually};
+use crate::support::{HOUR, Place, client, database, done, eventually};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use outtray::metrics::{DURATION_BUCKETS, Metrics};
-use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage};
+use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage, Rate, TopicConfig};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -136,4 +136,44 @@ fn how_a_process_is_is_recorded_when_it_is_asked_for() {
     drop(receiver);
     place.messaging.record_vitals();
     assert_eq!(recorded(&handle)[&of("outtray_workers", "orders")], 0.0);
+}
+
+#[test]
+fn messages_that_go_back_unhandled_are_counted() {
+    let (place, handle) = place(10);
+    let rate = Rate {
+        messages: 1,
+        per: HOUR,
+        burst: 1,
+    };
+    let config = TopicConfig {
+        rate_per_key: Some(rate),
+        ..TopicConfig::default()
+    };
+    place.jobs().configure(config).unwrap();
+    for number in 0..2 {
+        place.send_new(NewMessage::json("jobs", &number).unwrap().key("k"));
+    }
+    place.send("leased", &1);
+
+    place
+        .messaging
+        .drain("jobs", |_, _: Message<i32>| Ok(()))
+        .unwrap();
+    let leased = place.messaging.topic("leased");
+    leased
+        .receive::<i32>(HOUR)
+        .unwrap()
+        .unwrap()
+        .release()
+        .unwrap();
+
+    let recorded = recorded(&handle);
+    let put_off = of("outtray_put_off_messages_total", "jobs");
+    let released = of("outtray_released_messages_total", "leased");
+    assert_eq!(
+        (recorded[&put_off], recorded[&released]),
+        (1.0, 1.0),
+        "{recorded:#?}"
+    );
 }

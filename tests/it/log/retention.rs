@@ -204,7 +204,7 @@ fn a_named_reader_holds_back_what_it_has_not_read_and_only_that() {
     assert_eq!(follow(&mut tail, 1), [100]);
     age(&mut place, 2);
     await_sealed(&mut place, 2);
-    let reader = place.messaging.topic("ledger").readers().unwrap().remove(0);
+    let reader = place.messaging.log_readers().unwrap().remove(0);
     assert_eq!((reader.reader.as_str(), reader.lanes), ("slow", 1));
     assert!(
         reader.lag >= 100 && reader.behind.unwrap() > HOUR,

@@ -315,3 +315,49 @@ fn missed_runs_fill_a_bounded_topic_as_far_as_they_fit_and_go_on_when_there_is_r
     assert!(told.recv_timeout(Duration::from_millis(300)).is_err());
     assert_eq!(place.count("outtray.recurring WHERE next_at > now()"), 1);
 }
+
+#[test]
+fn a_paused_one_is_sent_by_nobody_until_it_is_resumed_and_makes_up_for_nothing() {
+    let mut place = Place::watchful();
+    let hourly = cron("@hourly").missed(Missed::All);
+    for name in ["paused", "other"] {
+        place.messaging.repeat(name, &hourly, report()).unwrap();
+    }
+    let reports = place.messaging.topic("reports");
+    let paused = |name: &str| {
+        let all = place.messaging.recurring().unwrap();
+        all.into_iter().find(|one| one.name == name).unwrap()
+    };
+    assert!(reports.pause_recurring("paused").unwrap());
+    assert!(reports.pause_recurring("paused").unwrap(), "twice is once");
+    // As at the next start of the application.
+    place.messaging.repeat("paused", &hourly, report()).unwrap();
+    assert!(paused("paused").is_paused && !paused("other").is_paused);
+
+    let _receiver = place.idle_receiver();
+    drop(reports);
+    place.make_recurring_due("3 hours");
+    eventually("the other is sent", || {
+        let ready = place.messaging.topic("reports").stats().unwrap().ready;
+        ready >= 3 && place.count("outtray.recurring WHERE next_at > now()") == 1
+    });
+    let sent_now = place.messaging.topic("reports").run_recurring_now("paused");
+    assert!(sent_now.unwrap().is_some());
+    let before = place.count("outtray.message");
+    let reports = place.messaging.topic("reports");
+    assert!(reports.resume_recurring("paused").unwrap());
+    assert!(!reports.resume_recurring("paused").unwrap());
+    assert!(!reports.resume_recurring("nowhere").unwrap());
+    assert!(!reports.pause_recurring("nowhere").unwrap());
+    let all = place.messaging.recurring().unwrap();
+    let resumed = all.iter().find(|one| one.name == "paused").unwrap();
+    assert!(!resumed.is_paused);
+    drop(reports);
+    assert_eq!(place.count("outtray.recurring WHERE next_at > now()"), 2);
+    assert_eq!(place.count("outtray.message"), before);
+
+    place.make_recurring_due("1 hour");
+    eventually("it is sent again", || {
+        place.count("outtray.recurring WHERE name = 'paused' AND last_at IS NOT NULL") == 1
+    });
+}

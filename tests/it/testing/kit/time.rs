@@ -2,7 +2,7 @@
 
 use crate::support::{DAY, HOUR, MINUTE, Place};
 use outtray::testing::{AssertSent, Runner, advance};
-use outtray::{Message, Missed, NewMessage, Rate, Recurrence, TopicConfig};
+use outtray::{HistoryQuery, Message, Missed, NewMessage, Rate, Recurrence, TopicConfig};
 use std::time::Duration;
 
 /// Columns with times that stay: what an operator did and when, and whether receivers live now.
@@ -166,4 +166,40 @@ fn a_dead_letter_ages() {
 
     let letter = &place.jobs().dead_letters(1).unwrap()[0];
     assert!(letter.died_at.elapsed().unwrap() > DAY - Duration::from_secs(60));
+}
+
+#[test]
+fn the_history_and_the_tallies_pass_with_whole_days_and_minutes() {
+    let place = Place::new();
+    let config = TopicConfig {
+        keep_done: Some(2 * DAY),
+        ..TopicConfig::default()
+    };
+    place.jobs().configure(config).unwrap();
+    place.send("jobs", &1);
+    place
+        .messaging
+        .drain("jobs", |_, _: Message<i32>| Ok(()))
+        .unwrap();
+    let ended = || {
+        place
+            .messaging
+            .history(&HistoryQuery::topic("jobs"))
+            .unwrap()
+    };
+    let done = |within: Duration| {
+        let tallies = place.messaging.tallies(Some("jobs"), within).unwrap();
+        tallies.iter().map(|tally| tally.done).sum::<u64>()
+    };
+    assert_eq!((ended().len(), done(HOUR)), (1, 1));
+
+    // By and by, as a test does that goes on step by step.
+    for _ in 0..50 {
+        advance(&place.messaging, HOUR / 2).unwrap();
+    }
+
+    assert_eq!((done(DAY), done(2 * DAY)), (0, 1));
+    assert_eq!(ended().len(), 1);
+    advance(&place.messaging, 2 * DAY).unwrap();
+    assert!(ended().is_empty());
 }

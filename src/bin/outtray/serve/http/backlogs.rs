@@ -2,10 +2,11 @@
 //!
 //! Each look makes a recorder of its own: a topic that is gone has no numbers any more.
 
-use crate::serve::http::process::gauge;
+use crate::serve::http::process::{gauge, gauge_of};
 use crate::serve::http::topic_labels::TopicLabels;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
-use outtray::{Messaging, TopicBacklog};
+use outtray::metrics::{OTHER_TOPICS, TOPIC_LABEL};
+use outtray::{LogReader, Messaging, TopicBacklog};
 use std::collections::BTreeMap;
 
 /// One that is shown, its help, and how it is read.
@@ -87,11 +88,16 @@ impl Backlogs {
     /// Returns them as text; `None` where they cannot be had.
     pub(crate) fn ask(&mut self, messaging: &Messaging) -> Option<String> {
         let found = match &self.topic {
-            Some(topic) => messaging.topic(topic).backlog().map(|one| vec![one]),
-            None => messaging.backlogs(),
+            Some(topic) => messaging
+                .topic(topic)
+                .backlog()
+                .map(|one| (vec![one], Vec::new())),
+            None => messaging
+                .backlogs()
+                .and_then(|all| Ok((all, messaging.log_readers()?))),
         };
         match found {
-            Ok(backlogs) => Some(self.text(&backlogs)),
+            Ok((backlogs, readers)) => Some(self.text(&backlogs, &readers)),
             Err(error) => {
                 tracing::debug!("http: no numbers of topics: {error}");
                 None
@@ -99,7 +105,7 @@ impl Backlogs {
         }
     }
 
-    fn text(&mut self, backlogs: &[TopicBacklog]) -> String {
+    fn text(&mut self, backlogs: &[TopicBacklog], readers: &[LogReader]) -> String {
         let names = backlogs.iter().map(|backlog| backlog.topic.as_str());
         self.labels.learn(names);
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -109,7 +115,40 @@ impl Backlogs {
         for number in &LARGEST {
             self.set(&recorder, number, f64::max, backlogs);
         }
+        self.set_readers(&recorder, readers);
         recorder.handle().render()
+    }
+
+    /// Shows how far behind readers of logs are; of those whose logs have no label of their own the
+    /// one that is furthest behind.
+    fn set_readers(&self, recorder: &PrometheusRecorder, readers: &[LogReader]) {
+        let mut furthest: BTreeMap<[&str; 2], [f64; 2]> = BTreeMap::new();
+        for one in readers {
+            let topic = self.labels.of(&one.topic);
+            let is_own = topic == one.topic;
+            let reader = if is_own {
+                one.reader.as_str()
+            } else {
+                OTHER_TOPICS
+            };
+            let [lag, behind] = furthest.entry([topic, reader]).or_default();
+            *lag = lag.max(float(one.lag));
+            *behind = behind.max(one.behind.map_or(0.0, |behind| behind.as_secs_f64()));
+        }
+        for ([topic, reader], [lag, behind]) in furthest {
+            let labels = [(TOPIC_LABEL, topic), ("reader", reader)];
+            let set = |name, help, value| gauge_of(recorder, name, help, &labels).set(value);
+            set(
+                "outtray_log_reader_lag_messages",
+                "About how many messages of a log a named reader has not read.",
+                lag,
+            );
+            set(
+                "outtray_log_reader_behind_seconds",
+                "How long ago the first message was committed that a named reader has not read; 0 if it has read all.",
+                behind,
+            );
+        }
     }
 
     fn set(

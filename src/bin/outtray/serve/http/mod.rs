@@ -3,18 +3,17 @@
 //!
 //! ```text
 //!   outtray-http     accepts, reads requests, writes answers: one thread, the library's server
-//!      │ wishes (bounded), each with where its answer goes
+//!      │ questions (bounded), each with where its answer goes
 //!      ├─► outtray-http-check    asks whether the database answers and the schema fits
 //!      └─► outtray-http-numbers  asks for the numbers of topics
 //! ```
 //!
-//! The threads that talk to the database may wait for it as long as they like: whoever asks them
-//! waits for a bounded time, and then says what is known without them. What they found is kept for
-//! a moment, so that ten who ask cost what one does.
+//! These are desks of the library. They may wait for the database as long as they like: whoever
+//! asks them waits for a bounded time, and then says what is known without them. What they found is
+//! kept for a moment, so that ten who ask cost what one does.
 //!
 //! Each page is a route in `routes`; the rest does not know what is served.
 
-mod asker;
 mod backlogs;
 pub(crate) mod beside;
 mod check;
@@ -23,28 +22,21 @@ mod routes;
 mod topic_labels;
 
 use crate::failure::CommandFailure;
-use crate::serve::http::asker::{Asker, Keep};
 use crate::serve::http::backlogs::Backlogs;
-use crate::serve::http::check::check;
 use crate::serve::http::process::ProcessMetrics;
 use crate::serve::http::routes::{MachinePages, router};
 use crate::serve::listening::address::resolved;
 use crate::serve::listening::token::Gatekeeper;
 use crate::serve::listening::{Listener, Listening};
 use clap::Args;
-use outtray::dashboard::{Dashboard, HttpServer, StopSwitch};
+use outtray::dashboard::{Dashboard, Desk, HttpServer, Shelf, StopSwitch};
 use outtray::metrics::MOST_TOPICS;
 use outtray::{Builder, Messaging};
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 /// The address in hints.
 const EXAMPLE: &str = "127.0.0.1:9187";
-/// How long it is kept that the database answered, or did not.
-const KEEP_CHECK: Duration = Duration::from_secs(1);
-/// How long the numbers of topics are kept at least.
-const KEEP_NUMBERS: Duration = Duration::from_secs(2);
 
 /// What of it is an option.
 #[derive(Debug, Clone, Args)]
@@ -112,17 +104,13 @@ impl BoundHttp {
         messaging: &Messaging,
         dashboard: Option<Dashboard>,
     ) -> Result<Listening, CommandFailure> {
-        let checked = messaging.clone();
-        let check = Asker::start("http-check", Keep::For(KEEP_CHECK), move || check(&checked))?;
-        let counted = messaging.clone();
         let most_topics = self.limits.metrics_topics as usize;
-        let mut backlogs = Backlogs::new(self.topic, most_topics);
-        let keep = Keep::ByCost(KEEP_NUMBERS);
-        let numbers = Asker::start("http-numbers", keep, move || backlogs.ask(&counted))?;
         let (stop, stopped) = StopSwitch::pair();
         let site = Arc::new(MachinePages {
-            check,
-            numbers,
+            check: Desk::new("outtray-http-check", 1),
+            numbers: Desk::new("outtray-http-numbers", 1),
+            shelf: Shelf::default(),
+            backlogs: Mutex::new(Backlogs::new(self.topic, most_topics)),
             metrics: self.metrics,
             messaging: messaging.clone(),
             guard: self.guard,

@@ -65,11 +65,23 @@ pub(crate) fn gauge(
     help: &'static str,
     topic: Option<&str>,
 ) -> Gauge {
+    let labels: Vec<_> = topic
+        .into_iter()
+        .map(|topic| (TOPIC_LABEL, topic))
+        .collect();
+    gauge_of(recorder, name, help, &labels)
+}
+
+/// Returns a gauge with labels.
+pub(crate) fn gauge_of(
+    recorder: &PrometheusRecorder,
+    name: &'static str,
+    help: &'static str,
+    labels: &[(&'static str, &str)],
+) -> Gauge {
     static METADATA: Metadata<'static> = Metadata::new("outtray", Level::INFO, None);
     recorder.describe_gauge(KeyName::from_const_str(name), None::<Unit>, help.into());
-    let labels: Vec<Label> = topic
-        .map(|topic| Label::new(TOPIC_LABEL, topic.to_owned()))
-        .into_iter()
-        .collect();
+    let label = |(name, value): &(&'static str, &str)| Label::new(*name, (*value).to_owned());
+    let labels: Vec<Label> = labels.iter().map(label).collect();
     recorder.register_gauge(&Key::from_parts(name, labels), &METADATA)
 }

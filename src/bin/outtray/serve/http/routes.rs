@@ -1,8 +1,8 @@
 //! What is served where. Health is for everybody who can connect; the rest for those who know the
 //! token, where there is one.
 
-use crate::serve::http::asker::{Asker, Found};
-use crate::serve::http::check::Health;
+use crate::serve::http::backlogs::Backlogs;
+use crate::serve::http::check::{Health, check};
 use crate::serve::http::process::ProcessMetrics;
 use crate::serve::listening::token::Gatekeeper;
 use axum::Router;
@@ -16,9 +16,10 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use outtray::Messaging;
-use outtray::dashboard::StopSignal;
-use std::sync::Arc;
-use std::time::Duration;
+use outtray::dashboard::{Desk, Shelf, StopSignal};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::join;
 
 /// How long `/metrics` waits for the database. Prometheus waits for 10 s, unless told otherwise.
@@ -26,15 +27,28 @@ const METRICS_WITHIN: Duration = Duration::from_secs(3);
 /// How long `/readyz` waits for it. Kubernetes waits for 1 s, unless told otherwise.
 const READY_WITHIN: Duration = Duration::from_millis(800);
 
+/// How long it is kept that the database answered, or did not.
+const KEEP_CHECK: Duration = Duration::from_secs(1);
+/// How long the numbers of topics are kept at least; and for so many times what it took to find
+/// them, so that one part in twenty of the time is spent on asking at most, but no longer than
+/// this.
+const KEEP_NUMBERS: Duration = Duration::from_secs(2);
+const SHARE: u32 = 20;
+const KEEP_LONGEST: Duration = Duration::from_secs(60);
+/// What they are on the shelf as.
+const CHECK: &str = "check";
+const NUMBERS: &str = "numbers";
+
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 /// Prometheus's text format.
 const METRICS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What pages are made of.
 pub(crate) struct MachinePages {
-    pub(crate) check: Asker<Health>,
-    /// The numbers of topics as text for Prometheus; `None` where they could not be had.
-    pub(crate) numbers: Asker<Option<String>>,
+    pub(crate) check: Desk,
+    pub(crate) numbers: Desk,
+    pub(crate) shelf: Shelf,
+    pub(crate) backlogs: Mutex<Backlogs>,
     pub(crate) metrics: ProcessMetrics,
     pub(crate) messaging: Messaging,
     pub(crate) guard: Gatekeeper,
@@ -96,36 +110,68 @@ async fn readyz(State(site): State<Arc<MachinePages>>) -> Response {
     if site.stopped.told().is_some() {
         return unready("stopping");
     }
-    match health(site.check.ask(READY_WITHIN).await) {
+    match health(&site, READY_WITHIN).await {
         Health::Ready => page(StatusCode::OK, PLAIN_TEXT, "ready\n".to_owned()),
         other => unready(other.text()),
     }
 }
 
 async fn metrics(State(site): State<Arc<MachinePages>>) -> Response {
-    let (check, numbers) = join!(
-        site.check.ask(METRICS_WITHIN),
-        site.numbers.ask(METRICS_WITHIN)
-    );
-    let health = health(check);
+    let ask = Arc::clone(&site);
+    let asked = site.numbers.ask(METRICS_WITHIN, move || ask.find_numbers());
+    let (health, _) = join!(health(&site, METRICS_WITHIN), asked);
     // Numbers that come late are those of the last time, as their age says. Those of a database
     // that is away say nothing of it.
-    let numbers = numbers.or_else(|| site.numbers.last());
-    let numbers = numbers.filter(|_| health == Health::Ready);
-    let numbers = numbers.filter(|numbers| numbers.what.is_some());
-    let age = numbers.as_ref().map(|numbers| numbers.at.elapsed());
+    let last = site.shelf.last::<NumbersText>(NUMBERS);
+    let last = last.filter(|(_, numbers)| health == Health::Ready && numbers.text.is_some());
+    let age = last.as_ref().map(|(found_at, _)| found_at.elapsed());
     let mut text = site.metrics.text(&site.messaging, health, age);
-    text.push_str(
-        numbers
-            .iter()
-            .find_map(|found| found.what.as_deref())
-            .unwrap_or_default(),
-    );
+    let numbers = last
+        .as_ref()
+        .and_then(|(_, numbers)| numbers.text.as_deref());
+    text.push_str(numbers.unwrap_or_default());
     page(StatusCode::OK, METRICS_TEXT, text)
 }
 
-fn health(found: Option<Arc<Found<Health>>>) -> Health {
-    found.map_or(Health::Away, |found| found.what)
+async fn health(site: &Arc<MachinePages>, within: Duration) -> Health {
+    let ask = Arc::clone(site);
+    let found = site.check.ask(within, move || {
+        let find = || Ok::<_, Infallible>(check(&ask.messaging));
+        ask.shelf
+            .get(CHECK, |_| KEEP_CHECK, find)
+            .map(|health| *health)
+    });
+    match found.await {
+        Ok(Ok(health)) => health,
+        Err(_) => Health::Away,
+    }
+}
+
+/// The numbers of topics as text for Prometheus; `None` where they could not be had.
+struct NumbersText {
+    took: Duration,
+    text: Option<String>,
+}
+
+impl MachinePages {
+    /// Has the numbers of topics on the shelf.
+    fn find_numbers(&self) {
+        let kept = |numbers: &NumbersText| kept_for(numbers.took);
+        let find = || {
+            let begun = Instant::now();
+            // What is known of topics is whole at any time.
+            let mut backlogs = self.backlogs.lock().unwrap_or_else(PoisonError::into_inner);
+            let text = backlogs.ask(&self.messaging);
+            let took = begun.elapsed();
+            Ok::<_, Infallible>(NumbersText { took, text })
+        };
+        let _ = self.shelf.get(NUMBERS, kept, find);
+    }
+}
+
+/// Returns how long numbers are kept that took so long.
+fn kept_for(took: Duration) -> Duration {
+    KEEP_NUMBERS.max((took * SHARE).min(KEEP_LONGEST))
 }
 
 fn page(status: StatusCode, kind: &'static str, text: String) -> Response {
@@ -135,4 +181,17 @@ fn page(status: StatusCode, kind: &'static str, text: String) -> Response {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (status, headers, text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_long_is_kept_longer() {
+        for (took_ms, kept_ms) in [(1, 2_000), (100, 2_000), (500, 10_000), (9_000, 60_000)] {
+            let took = Duration::from_millis(took_ms);
+            assert_eq!(kept_for(took), Duration::from_millis(kept_ms));
+        }
+    }
 }

@@ -164,8 +164,21 @@ pub(super) fn changed() -> Vec<Case> {
             &[t, &id(301_000), "NULL", "'1'", "NULL"],
         ),
         case("hold_dead", Rows(1), &[t, &id(301_000)]),
-        case("list_changes", Rows(100), &[t, "100"]),
-        case("list_changes", Rows(100), &["NULL", "100"]),
+        case(
+            "list_changes",
+            Rows(100),
+            &[t, "100", "1700000000000000", &id(0)],
+        ),
+        case(
+            "list_changes",
+            Rows(100),
+            &[
+                "NULL",
+                "100",
+                "NULL",
+                "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+            ],
+        ),
         case("prune_changes", Tables(BY_HAND), &["90", "100"]),
         case(
             "write_change",

@@ -233,6 +233,8 @@ pub(super) fn kept() -> Vec<Case> {
         case("next_recurring", Rows(1), &[none, none]),
         case("notify", Rows(0), &["'channel'", "'{t}'"]),
         case("pause", Rows(1), &[t]),
+        case("pause_recurring", Rows(1), &["'topic-1'", "'name'"]),
+        case("resume_recurring", Rows(1), &["'topic-1'", "'name'", "1"]),
         case(
             "correct_recurring",
             Rows(1),
