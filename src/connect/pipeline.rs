@@ -114,6 +114,8 @@ struct Answers {
     /// What of its content is still to come.
     rest: usize,
     is_passing: bool,
+    /// The last command tag, as a message.
+    tag: Vec<u8>,
 }
 
 impl Answers {
@@ -125,6 +127,7 @@ impl Answers {
             head: Vec::with_capacity(5),
             rest: 0,
             is_passing: false,
+            tag: Vec::new(),
         }
     }
 
@@ -143,14 +146,13 @@ impl Answers {
                 let length = usize::try_from(u32::from_be_bytes([a, b, c, d]));
                 // The length counts itself.
                 self.rest = length.unwrap_or(usize::MAX).saturating_sub(4);
-                self.is_passing = self.passes(kind);
-                if self.is_passing {
-                    heard.extend_from_slice(&self.head);
-                }
+                self.begin(kind, heard);
             }
             let (body, left) = said.split_at(self.rest.min(said.len()));
             if self.is_passing {
                 heard.extend_from_slice(body);
+            } else if self.head[0] == b'C' {
+                self.tag.extend_from_slice(body);
             }
             self.rest -= body.len();
             said = left;
@@ -166,10 +168,20 @@ impl Answers {
         self.before + u64::from(!self.is_over)
     }
 
-    /// Decides whether the driver is to hear a message.
-    fn passes(&self, kind: u8) -> bool {
-        // Parsed, bound, closed, no rows: a text query is not told.
-        self.before > 0 || !matches!(kind, b'1' | b'2' | b'3' | b'n')
+    /// Begins with a message, and decides whether the driver is to hear it.
+    fn begin(&mut self, kind: u8, heard: &mut Vec<u8>) {
+        // Parsed, bound, closed, no rows: a text query is not told. A tag waits for the next one.
+        self.is_passing = self.before > 0 || !matches!(kind, b'1' | b'2' | b'3' | b'n' | b'C');
+        match kind {
+            _ if self.before > 0 => {}
+            b'C' => self.tag.clone_from(&self.head),
+            b'E' => self.tag.clear(),
+            b'Z' => heard.append(&mut self.tag),
+            _ => {}
+        }
+        if self.is_passing {
+            heard.extend_from_slice(&self.head);
+        }
     }
 
     fn end(&mut self) {
@@ -215,9 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_are_heard_as_those_to_a_text() {
-        check(0, "12nC2TDDCZ", "CTDDCZ");
-        check(0, "12C2EZ", "CEZ");
+    fn the_answers_are_heard_as_those_to_a_text_with_the_last_tag_alone() {
+        check(0, "12nC2TDDCZ", "TDDCZ");
+        check(0, "12nC2TDDC2nCZ", "TDDCZ");
+        check(0, "12C2EZ", "EZ");
         check(0, "1EZ", "EZ");
         // What comes before and after belongs to others.
         check(0, "1CZ1CZE", "CZ1CZE");

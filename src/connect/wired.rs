@@ -8,6 +8,7 @@ use postgres::tls::{ChannelBinding, TlsStream};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -202,9 +203,9 @@ impl<T: AsyncRead + Unpin> Wired<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let mut space = [MaybeUninit::uninit(); PIECE];
         while !self.detour.give(buffer) {
-            let mut space = [0; PIECE];
-            let mut piece = ReadBuf::new(&mut space);
+            let mut piece = ReadBuf::uninit(&mut space);
             if Pin::new(&mut self.stream)
                 .poll_read(context, &mut piece)?
                 .is_pending()
