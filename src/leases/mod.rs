@@ -25,7 +25,9 @@ use uuid::Uuid;
 
 static END_HELD_LEASE: Statement = sql!("end_held_lease", Anew);
 pub(crate) static END_LEASE: Statement = sql!("end_lease", Key);
+static END_LEASES: Statement = sql!("end_leases", Keys);
 static GIVE_BACK_LEASE: Statement = sql!("give_back_lease", Key);
+static HOLD_FREE_LEASE: Statement = sql!("hold_free_lease", Anew);
 static HOLD_LEASE: Statement = sql!("hold_lease", Anew);
 pub(crate) static LEASE: Statement = sql!("lease", Order);
 
@@ -85,15 +87,49 @@ pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Claimed>> {
     Ok(leased)
 }
 
-/// Appends the removal of leased messages that were handled, and records it if the topic keeps a
-/// history; the good receipts come back.
-pub(crate) fn push_end(flight: &mut Flight, topic: &str, proofs: &[&Proof], is_recorded: bool) {
+/// Appends the removal of leased messages that were handled; the good receipts come back.
+pub(crate) fn push_end(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
+    if let [only] = proofs {
+        return flight.call(&END_LEASE, &values(topic, only));
+    }
+    let proofs = in_order(proofs);
+    let column =
+        |read: fn(&Proof) -> Uuid| Value::Uuids(proofs.iter().map(|proof| read(proof)).collect());
+    let values = [
+        Value::Text(topic),
+        column(|proof| proof.held.id.0),
+        column(|proof| proof.receipt),
+    ];
+    flight.call(&END_LEASES, &values);
+}
+
+/// Appends the removal of a leased message that was handled, with what its handler recorded, and
+/// what its end calls for. Fails if the receipt is not good any more.
+pub(crate) fn push_handled(
+    flight: &mut Flight,
+    topic: &str,
+    proof: &Proof,
+    result: Option<String>,
+    is_recorded: bool,
+) {
     if is_recorded {
-        for proof in in_order(proofs) {
-            push_record(flight, topic, proof, How::Done, None);
+        push_record(flight, topic, proof, How::Done, result.as_deref());
+    }
+    flight.call(&END_HELD_LEASE, &values(topic, proof));
+    if let Some(end) = End::of(&proof.held, How::Done) {
+        on_end::push_ended(flight, topic, &[End { result, ..end }]);
+    }
+}
+
+/// Appends the records of leased messages that were handled and that the next statement removes.
+pub(crate) fn push_done(flight: &mut Flight, topic: &str, outcomes: &[(&Proof, &Outcome)]) {
+    let mut outcomes = outcomes.to_vec();
+    outcomes.sort_unstable_by_key(|(proof, _)| proof.held.id);
+    for (proof, outcome) in outcomes {
+        if let Outcome::Done(result) = outcome {
+            push_record(flight, topic, proof, How::Done, result.as_deref());
         }
     }
-    push_each(flight, &END_LEASE, topic, proofs, &[]);
 }
 
 /// Appends the record of a leased message that the next statement removes, with what its handler
@@ -141,10 +177,15 @@ pub(crate) fn push_lasting(
 }
 
 /// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that
-/// two who hold several never wait for each other.
-pub(crate) fn push_hold(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
+/// two who hold several never wait for each other. Where it `may_wait` for nobody, those that
+/// others have locked are left out.
+pub(crate) fn push_hold(flight: &mut Flight, topic: &str, proofs: &[&Proof], may_wait: bool) {
+    let statement = match may_wait {
+        true => &HOLD_LEASE,
+        false => &HOLD_FREE_LEASE,
+    };
     for proof in in_order(proofs) {
-        flight.call_once(&HOLD_LEASE, &values(topic, proof));
+        flight.call_once(statement, &values(topic, proof));
     }
 }
 

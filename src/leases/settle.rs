@@ -8,7 +8,7 @@
 use crate::connect::connection::Connection;
 use crate::db::commands;
 use crate::db::{Flight, Statement, sql};
-use crate::leases::{self, HeldLease, Proof};
+use crate::leases::{self, BEGIN, HeldLease, Proof};
 use crate::message::outcome::Outcome;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
@@ -40,7 +40,12 @@ pub(crate) fn settle(
     outcomes: &[(&Proof, &Outcome)],
     is_recorded: bool,
 ) -> Result<HashMap<Uuid, bool>> {
-    let mut flight = connection.flight().of_names();
+    let mut flight = connection.flight();
+    let has_result = |(_, outcome): &(&Proof, &Outcome)| matches!(outcome, Outcome::Done(Some(_)));
+    // Many ids cost more to read from a text than the text saves.
+    if outcomes.len() == 1 && !(is_recorded && outcomes.iter().any(has_result)) {
+        flight = flight.of_names();
+    }
     flight.commands(begin);
     if push_plain(&mut flight, topic, outcomes, is_recorded) {
         flight.commit();
@@ -49,7 +54,35 @@ pub(crate) fn settle(
             .map_err(|error| unsure(error, outcomes))?;
         return leases::read_held(&rows);
     }
-    leases::push_hold(&mut flight, topic, &proofs(outcomes));
+    leases::push_hold(&mut flight, topic, &proofs(outcomes), true);
+    settle_held(connection, flight, topic, outcomes, is_recorded)
+}
+
+/// Does the same without waiting for anybody: leases whose rows others have locked are left alone,
+/// and not returned either.
+///
+/// # Errors
+/// The same as of [`settle`].
+pub(crate) fn settle_free(
+    connection: &mut Connection,
+    topic: &str,
+    outcomes: &[(&Proof, &Outcome)],
+    is_recorded: bool,
+) -> Result<HashMap<Uuid, bool>> {
+    let mut flight = connection.flight().of_names();
+    flight.commands(&BEGIN);
+    leases::push_hold(&mut flight, topic, &proofs(outcomes), false);
+    settle_held(connection, flight, topic, outcomes, is_recorded)
+}
+
+/// Settles leases that the flight locks.
+fn settle_held(
+    connection: &mut Connection,
+    flight: Flight,
+    topic: &str,
+    outcomes: &[(&Proof, &Outcome)],
+    is_recorded: bool,
+) -> Result<HashMap<Uuid, bool>> {
     let rows = connection.fly(flight).doing(DOING)?;
     let held = leases::read_held(&rows).inspect_err(|_| connection.roll_back())?;
     let held_leases: Vec<HeldLease<'_>> = outcomes
@@ -86,7 +119,10 @@ fn push_plain(
     }
     let proofs = proofs(outcomes);
     if all(|outcome| matches!(outcome, Outcome::Done(_))) {
-        leases::push_end(flight, topic, &proofs, is_recorded);
+        if is_recorded {
+            leases::push_done(flight, topic, outcomes);
+        }
+        leases::push_end(flight, topic, &proofs);
     } else if all(|outcome| outcome.given_back() == Some(true)) {
         leases::push_give_back(flight, topic, &proofs, 0, false);
     } else if all(|outcome| outcome.given_back() == Some(false)) {

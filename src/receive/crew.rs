@@ -3,6 +3,7 @@
 use crate::processes::crew_state::{CrewState, LISTED_FROM, MOST_IDS};
 use crate::processes::crews::{Crew, HasCrew};
 use crate::processes::running::RunningHandler;
+use crate::receive::leases_in_hand::KeptLease;
 use crate::receive::shared_state::SharedState;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -65,7 +66,8 @@ impl SharedState {
     fn handlers_with_leases(&self) -> Vec<RunningHandler> {
         let now = Instant::now();
         let mut handlers = Vec::new();
-        for lease in self.heartbeat.kept() {
+        let kept = self.heartbeat.kept();
+        for lease in kept.into_iter().filter(KeptLease::is_in_work) {
             let begun_at = lease.begun_at.unwrap_or(now);
             let running_for = now.saturating_duration_since(begun_at);
             if running_for >= LISTED_FROM {

@@ -2,8 +2,6 @@
 
 use crate::crashes::attempt::{self, Holder};
 use crate::db::{Flight, Run};
-use crate::leases::Proof;
-use crate::message::outcome::Outcome;
 use crate::observe::delivered::Deliveries;
 use crate::receive::charge::Charge;
 use crate::receive::handler::Handler;
@@ -21,12 +19,6 @@ pub(crate) enum Worked {
     UsedUp(Option<Duration>),
     /// There may be more: come back.
     Again,
-}
-
-/// A lease whose end could not be written yet.
-pub(crate) struct Owed {
-    pub(crate) proof: Proof,
-    pub(crate) outcome: Outcome,
 }
 
 /// Whose work COMMIT would have refused.
@@ -67,8 +59,6 @@ pub(crate) struct WorkerState<'h> {
     /// Whether no other thread of the process reads the settings of topics, so that this worker
     /// must stop when they are no longer fresh.
     pub(crate) reads_settings: bool,
-    /// Leases whose end could not be written yet.
-    pub(crate) owed: Vec<Owed>,
     /// Deliveries that were told to have started.
     pub(crate) deliveries: Deliveries,
     /// How long handlers took since that was counted.
@@ -95,7 +85,6 @@ impl<'h> WorkerState<'h> {
             unspent: Vec::new(),
             conflicts: 0,
             reads_settings: false,
-            owed: Vec::new(),
             deliveries: Deliveries::default(),
             handled: Duration::ZERO,
         }

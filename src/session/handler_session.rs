@@ -328,9 +328,9 @@ impl<'c> HandlerSession<'c> {
         Ok(())
     }
 
-    /// Stores the messages of the only part and returns the session, for ending the part's message
-    /// in it. The transaction begins now if it has not.
-    pub(crate) fn store(&mut self) -> Result<&mut MessagingSession<'c>> {
+    /// Begins the flight that ends the message of the only part and commits, with a few messages
+    /// that were sent; more are stored before. The transaction begins now if it has not.
+    pub(crate) fn last_flight_of_lease(&mut self) -> Result<Flight> {
         let MessagingSession {
             transaction,
             outbox,
@@ -342,6 +342,7 @@ impl<'c> HandlerSession<'c> {
         if let Some(error) = outbox.take_broken() {
             return Err(error);
         }
+        transaction.enter()?;
         transaction.state.begun()?;
         let restored = transaction.restore();
         restored.map_err(|error| not_stored(classify(error, "committing")))?;
@@ -351,8 +352,26 @@ impl<'c> HandlerSession<'c> {
             outbox,
             ..
         } = &mut self.session;
-        outbox.store(transaction.state.own()?).map_err(not_stored)?;
-        Ok(&mut self.session)
+        let own = transaction.state.own()?;
+        let mut flight = own.flight();
+        if !outbox.push_few(&mut flight) {
+            outbox.store_last(own).map_err(not_stored)?;
+        }
+        Ok(flight)
+    }
+
+    /// Sends the flight that [`last_flight_of_lease`](Self::last_flight_of_lease) began, and ends
+    /// the session with its transaction.
+    pub(crate) fn commit_lease(mut self, last: Flight) -> Result<()> {
+        let own = self.session.transaction.state.own()?;
+        let flown = own.fly(last);
+        let warned = own.cache.warned();
+        flown.map_err(|error| match unwrapped(error, warned) {
+            Ok(error) => not_stored(classify(error, "committing")),
+            Err(unwrapped) => unwrapped,
+        })?;
+        self.committed();
+        Ok(())
     }
 
     /// Ends the session with its transaction.

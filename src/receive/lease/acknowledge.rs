@@ -30,7 +30,7 @@ pub(crate) fn acknowledge_in(
             Ok(open) => {
                 let mut flight = open.flight();
                 record(&mut flight);
-                leases::push_end(&mut flight, topic, &[proof], false);
+                leases::push_end(&mut flight, topic, &[proof]);
                 open.fly(flight).map(|rows| !rows.is_empty())
             }
             Err(_) => {

@@ -1,31 +1,28 @@
 //! One leased message: its handler without a transaction, and what becomes of it.
 //!
-//! A handler that used its session has a transaction, and the end of its lease joins it; one that
-//! did not needs a single statement. Each message is settled alone, so what fails concerns it
-//! alone, and there is nobody else to charge. What cannot be written because the connection broke
-//! is owed, and written on the next one.
+//! A handler that used its session has a transaction, and the end of its lease joins it, so what
+//! fails concerns that message alone, and there is nobody else to charge. Other leases are settled
+//! together, a little later: see `settle_ended`.
 
 use crate::connect::connection::Connection;
-use crate::leases::settle::{announce, extend, settle};
-use crate::leases::{BEGIN, Proof};
+use crate::leases::settle::extend;
+use crate::leases::{self, Proof};
 use crate::message::claimed::Claimed;
 use crate::message::outcome::Outcome;
-use crate::message::report;
 use crate::observe::delivered::Deliveries;
-use crate::observe::fields::told;
 use crate::observe::spans;
 use crate::receive::claim;
 use crate::receive::decide::{decide, refuse};
 use crate::receive::handler::{Attempt, Ending, call_alone, conflict_behind};
-use crate::receive::lease::acknowledge::acknowledge_in;
-use crate::receive::leases_in_hand::InHand;
+use crate::receive::lease::settle_ended::{Settler, settle_ended, warn_lost};
+use crate::receive::leases_in_hand::{InHand, WhichEnded};
 use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
 use crate::receive::shared_state::SharedState;
 use crate::receive::telling::{self, Settled};
 use crate::receive::transaction::blame::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::receive::transaction::committed_by_handler::is_committed;
-use crate::receive::worker_state::{Owed, WorkerState};
+use crate::receive::worker_state::WorkerState;
 use crate::session::handler_session::HandlerSession;
 use crate::words::sqlstate::{failure_of, is_miscounted};
 use crate::words::{Error, ErrorKind, Failure, HandlerError, Result, chain};
@@ -47,29 +44,25 @@ pub(crate) struct LeaseWorker<'a, 'h> {
 }
 
 impl LeaseWorker<'_, '_> {
-    /// Handles one message, unless it is not to be begun, and settles.
-    pub(crate) fn deliver(&mut self, in_hand: &InHand<'_>) -> Result<()> {
+    /// Handles one message, unless it is not to be begun, and settles it or leaves that for soon.
+    pub(crate) fn deliver(&mut self, in_hand: InHand<'_>) -> Result<()> {
         let terms = self.shared.terms();
         let message = &in_hand.message;
-        let refused = match self.is_asked_for(in_hand)? {
+        let refused = match self.is_asked_for(&in_hand)? {
             true => Some(Outcome::Cancelled),
             false => refuse(message, message.attempts, 0, &terms),
         };
         if let Some(outcome) = refused {
-            return self.end(&in_hand.proof, outcome);
+            return self.end(in_hand, outcome);
         }
         let mut decided = Vec::new();
         let limits = &self.shared.limits;
         let mut grants = limits.ask(self.connection, &[message])?;
         limits.after(&mut grants, vec![message], &mut decided);
-        match decided.pop() {
-            Some((_, put_off)) => self.end(&in_hand.proof, put_off),
-            None => match self.begin(in_hand, &terms)? {
-                Some(outcome) => spans::within(settling(self.shared, message), |_| {
-                    self.end(&in_hand.proof, outcome)
-                }),
-                None => Ok(()),
-            },
+        let put_off = decided.pop().map(|(_, put_off)| put_off);
+        match put_off {
+            Some(put_off) => self.end(in_hand, put_off),
+            None => self.begin(in_hand, &terms),
         }
     }
 
@@ -86,16 +79,15 @@ impl LeaseWorker<'_, '_> {
         Ok(extended.get(&proof.receipt).copied().unwrap_or(true))
     }
 
-    /// Runs the handler of one message; returns what becomes of the message, unless that is
-    /// committed with what the handler did.
-    fn begin(&mut self, in_hand: &InHand<'_>, terms: &Terms) -> Result<Option<Outcome>> {
+    /// Runs the handler of one message, and commits what it did, if anything, with the end of the
+    /// lease.
+    fn begin(&mut self, in_hand: InHand<'_>, terms: &Terms) -> Result<()> {
         let shared = self.shared;
         let (message, proof) = (&in_hand.message, &in_hand.proof);
         let mut hand = Hand::default();
         shared.progress.take(&mut hand);
         shared.concurrency.handler_begins(self.state.worker);
-        let cancel = in_hand.cancel.clone();
-        let delivery = Attempt::of(&shared.topic, message, 0, terms, cancel);
+        let delivery = Attempt::of(&shared.topic, message, 0, terms, in_hand.cancel.clone());
         telling::start(shared, &mut self.state.deliveries, from_ref(&delivery));
         let mut session = HandlerSession::on_demand(&shared.base.process, self.connection);
         let started = Instant::now();
@@ -111,20 +103,23 @@ impl LeaseWorker<'_, '_> {
         if let Some(ended) = session.ended() {
             drop(session);
             let outcome = after_its_end(terms, message, &ended);
-            return self.end(proof, outcome).map_err(|_| ended).map(|()| None);
+            let settled = self.end(in_hand, outcome);
+            return settled.and_then(|()| self.settle()).map_err(|_| ended);
         }
         let ending = match ending {
             Ending::Done if session.is_untouched() => {
                 let outcome = Outcome::Done(session.take_result());
-                return Ok(Some(outcome));
+                drop(session);
+                return self.end(in_hand, outcome);
             }
             Ending::Done => match spans::within(settling(shared, message), |_| {
                 commit(shared, session, proof, &mut self.state.deliveries)
             }) {
                 Ok(()) => {
                     self.state.conflicts = 0;
-                    return Ok(None);
+                    return Ok(());
                 }
+                Err(error) if self.is_lost(proof, &error) => return Ok(()),
                 Err(error) => self.trouble(message, &error),
             },
             ending => {
@@ -137,10 +132,26 @@ impl LeaseWorker<'_, '_> {
                 }
             }
         };
-        Ok(Some(match ending {
+        let outcome = match ending {
             Ok(outcome) => outcome,
             Err(ending) => decide(terms, message.attempts, ending).after(took),
-        }))
+        };
+        self.end(in_hand, outcome)
+    }
+
+    /// Returns whether a lease could not be ended since it is in other hands, or settled. Says so.
+    fn is_lost(&mut self, proof: &Proof, error: &Error) -> bool {
+        if !is_miscounted(error) {
+            return false;
+        }
+        let topic = &self.shared.topic;
+        let extended = extend(self.connection, topic, &[proof], self.lease);
+        let is_lost = extended.is_ok_and(|good| !good.contains_key(&proof.receipt));
+        if is_lost {
+            self.state.deliveries.take(proof.held.id);
+            warn_lost(topic, proof);
+        }
+        is_lost
     }
 
     /// Decides about a message whose handler failed for a reason that may not be its fault.
@@ -195,63 +206,21 @@ impl LeaseWorker<'_, '_> {
         Outcome::put_off(message.attempts, delay, why)
     }
 
-    /// Ends a lease in a transaction of its own. What cannot be written is owed.
-    fn end(&mut self, proof: &Proof, outcome: Outcome) -> Result<()> {
-        let written = self.write(proof, &outcome);
-        if written.is_err() {
-            let proof = proof.clone();
-            self.state.owed.push(Owed { proof, outcome });
+    /// Leaves a lease to be settled with others, as far as there is time for that.
+    fn end(&mut self, in_hand: InHand<'_>, outcome: Outcome) -> Result<()> {
+        let delivered = self.state.deliveries.take(in_hand.proof.held.id);
+        let may_wait = in_hand.end(outcome, delivered);
+        match may_wait && !self.connection.is_closed() {
+            true => Ok(()),
+            false => self.settle(),
         }
-        written
     }
 
-    /// Settles one lease, counts and announces.
-    pub(crate) fn write(&mut self, proof: &Proof, outcome: &Outcome) -> Result<()> {
-        let shared = self.shared;
-        let SharedState {
-            topic,
-            base,
-            progress,
-            ..
-        } = shared;
-        let outcomes = [(proof, outcome)];
-        let settled = settle(
-            self.connection,
-            &BEGIN,
-            topic,
-            &outcomes,
-            shared.keeps_history(),
-        );
-        let unsure = |error: &Error| telling::tell_unsettled(shared.observers(), topic, error);
-        let settled = settled.inspect_err(unsure)?;
-        let delivered = self.state.deliveries.take(proof.held.id);
-        let Some(is_cancelled) = settled.get(&proof.receipt) else {
-            warn_lost(topic, proof);
-            return Ok(());
-        };
-        match outcome {
-            Outcome::Done(_) => progress.count(1, 0, 0),
-            Outcome::Retry(_) => progress.count(0, 1, 0),
-            Outcome::Dead(_) => progress.count(0, 0, 1),
-            Outcome::GiveBack { .. } | Outcome::Cancelled => {
-                shared.floors().lower(proof.held.position);
-            }
-            Outcome::Dropped => progress.count_dropped(1),
-        }
-        let most = shared.terms().max_attempts;
-        report::outcome(topic, proof.held.id, outcome, None, most);
-        progress.note(topic, proof.held.id, outcome);
-        // Also where it did not end: what is looked at once more is little.
-        claim::await_next(&shared.floors, [&proof.held].into_iter());
-        announce(&base.waker, topic, outcomes.into_iter());
-        let settled = Settled {
-            topic,
-            id: proof.held.id,
-            delivered,
-            is_cancelled: *is_cancelled,
-        };
-        settled.tell(shared.observers(), outcome);
-        Ok(())
+    /// Settles what this worker is done with. What cannot be settled is left for the next time.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        let ended = WhichEnded::By(self.state.worker);
+        let ended = self.shared.heartbeat.take_ended(ended);
+        settle_ended(self.shared, self.connection, Settler::Worker, ended)
     }
 }
 
@@ -271,8 +240,8 @@ fn after_its_end(terms: &Terms, message: &Claimed, ended: &Error) -> Outcome {
     decide(terms, message.attempts, ending)
 }
 
-/// Commits what the handler did, with the end of the lease. All of it is rolled back when the lease
-/// was lost.
+/// Commits what the handler did, with the end of the lease, in one flight. All of it is rolled back
+/// when the lease was lost.
 fn commit(
     shared: &SharedState,
     mut session: HandlerSession<'_>,
@@ -280,14 +249,12 @@ fn commit(
     deliveries: &mut Deliveries,
 ) -> Result<()> {
     let result = session.take_result();
-    if !acknowledge_in(session.store()?, &shared.topic, proof, result)? {
-        drop(session);
-        deliveries.take(proof.held.id);
-        warn_lost(&shared.topic, proof);
-        return Ok(());
-    }
+    let mut flight = session.last_flight_of_lease()?;
+    let is_recorded = shared.keeps_history();
+    leases::push_handled(&mut flight, &shared.topic, proof, result, is_recorded);
+    flight.commit();
     let news = session.news();
-    let committed = session.end("committing");
+    let committed = session.commit_lease(flight);
     shared.base.waker.announce(&news);
     let observers = shared.observers();
     committed.inspect_err(|error| {
@@ -322,13 +289,4 @@ fn excuse(session: &mut HandlerSession<'_>, ending: &Ending) -> Option<Failure> 
         }
         _ => None,
     }
-}
-
-fn warn_lost(topic: &str, proof: &Proof) {
-    let id = proof.held.id;
-    tracing::warn!(
-        topic = told(&topic),
-        message_id = told(&id),
-        "topic {topic}: the lease of message {id} was lost before it was settled; what its handler wrote was rolled back"
-    );
 }

@@ -1,5 +1,6 @@
 //! The heartbeat's thread: it prolongs all leases in hand of a receiver at each third of their
-//! time, and gives back those that wait behind a handler that takes long.
+//! time, gives back those that wait behind a handler that takes long, and settles those that are
+//! done behind one.
 
 use crate::connect::connection::Connection;
 use crate::leases::settle::{announce, prolong, settle};
@@ -8,11 +9,12 @@ use crate::message::outcome::Outcome;
 use crate::observe::event::Event;
 use crate::observe::fields::told;
 use crate::receive::claim;
-use crate::receive::leases_in_hand::{AGAIN, BEATS, KeptLease};
+use crate::receive::lease::settle_ended::{Settler, settle_ended};
+use crate::receive::leases_in_hand::{AGAIN, BEATS, KeptLease, PUT_OFF, WhichEnded};
 use crate::receive::pace::BUDGET;
 use crate::receive::shared_state::SharedState;
 use crate::threads::{Service, Stop};
-use crate::words::Result;
+use crate::words::{Error, Result};
 use crossbeam_channel::{Receiver, select};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -41,43 +43,102 @@ fn run(shared: &SharedState, workers: &Receiver<Infallible>, stop: &Stop) {
         Some(_) => LOOK,
     };
     let mut next = Instant::now() + shared.lease() / BEATS;
+    // When it may settle, again after trouble.
+    let mut settles_from = Instant::now();
     loop {
         // An operator may have changed it.
         let lease = shared.lease();
         let every = lease / BEATS;
         next = next.min(Instant::now() + every);
         shared.heartbeat.plan(every);
-        let mut wait = next.saturating_duration_since(Instant::now());
-        if shared.heartbeat.has_unbegun() {
-            wait = wait.min(look);
-        }
+        let wait = wait(shared, look, next, settles_from);
         select! {
-            recv(workers) -> _ => return,
+            recv(workers) -> _ => {
+                let _ = settle_for_workers(shared, WhichEnded::All);
+                return;
+            }
             recv(shared.heartbeat.told) -> _ => {}
             default(wait) => {}
         }
         if let Err(error) = give_back_unbegun(shared, stop) {
-            let topic = &shared.topic;
-            tracing::warn!(
-                topic = told(&topic),
-                error = told(&error),
-                "topic {topic}: leases that were not begun are left to their end: {error}"
-            );
+            let what = "leases that were not begun are left to their end";
+            warn(shared, what, &error);
         }
-        if Instant::now() < next {
+        let now = Instant::now();
+        let is_time = now >= next;
+        if is_time || now >= settles_from {
+            let which = match is_time {
+                true => WhichEnded::All,
+                false => WhichEnded::Overdue,
+            };
+            if let Err(error) = settle_for_workers(shared, which) {
+                warn(shared, "messages that are done were not settled", &error);
+                settles_from = Instant::now() + again(lease);
+            }
+        }
+        if !is_time {
             continue;
         }
         next = Instant::now() + every;
         if let Err(error) = beat(shared, lease) {
-            tracing::warn!(
-                topic = told(&shared.topic),
-                error = told(&error),
-                "topic {}: leases were not prolonged: {error}",
-                shared.topic
-            );
-            next = Instant::now() + AGAIN.min(lease / 10);
+            warn(shared, "leases were not prolonged", &error);
+            next = Instant::now() + again(lease);
         }
     }
+}
+
+fn warn(shared: &SharedState, what: &str, error: &Error) {
+    let topic = &shared.topic;
+    tracing::warn!(
+        topic = told(topic),
+        error = told(error),
+        "topic {topic}: {what}: {error}"
+    );
+}
+
+/// Returns how long there is nothing to do: until the next beat, a look at leases that are not
+/// begun, or until what is done is to be settled.
+fn wait(shared: &SharedState, look: Duration, next: Instant, settles_from: Instant) -> Duration {
+    if look > PUT_OFF {
+        shared.heartbeat.note_seldom();
+    }
+    let now = Instant::now();
+    let (is_unbegun, first_ended_at) = shared.heartbeat.waiting();
+    let look = is_unbegun.then(|| now + look);
+    let settle = first_ended_at.map(|at| (at + PUT_OFF).max(settles_from));
+    let first = [look, settle]
+        .into_iter()
+        .flatten()
+        .fold(next, Instant::min);
+    first.saturating_duration_since(now)
+}
+
+/// Returns how soon what failed is tried again.
+fn again(lease: Duration) -> Duration {
+    AGAIN.min(lease / 10)
+}
+
+/// Settles what is done, for workers that are busy otherwise.
+fn settle_for_workers(shared: &SharedState, which: WhichEnded) -> Result<()> {
+    let ended = shared.heartbeat.take_from_workers(which);
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let settled = match shared.base.dedicated.take() {
+        Ok(mut connection) => {
+            let settled = settle_ended(shared, &mut connection, Settler::Heartbeat, ended);
+            shared.base.dedicated.give_back(connection);
+            settled
+        }
+        Err(error) => {
+            ended
+                .into_iter()
+                .for_each(|ended| shared.heartbeat.put_back(ended));
+            Err(error)
+        }
+    };
+    shared.heartbeat.returned();
+    settled
 }
 
 /// Gives back what waits behind handlers that take long, unless it was asked for in such numbers;
@@ -107,9 +168,14 @@ fn beat(shared: &SharedState, lease: Duration) -> Result<()> {
     }
     let proofs: Vec<&Proof> = kept.iter().map(|kept| &kept.proof).collect();
     let mut connection = shared.base.dedicated.take()?;
+    let until = Instant::now() + lease;
     let prolonged = prolong(&mut connection, &shared.topic, &proofs, lease);
     shared.base.dedicated.give_back(connection);
     let prolonged = prolonged?;
+    let good = proofs
+        .iter()
+        .filter(|proof| prolonged.contains_key(&proof.receipt));
+    shared.heartbeat.prolonged(good.copied(), until);
     for KeptLease { proof, cancel, .. } in &kept {
         // One that is gone is in other hands, or was settled just now, when nobody looks any more.
         if prolonged

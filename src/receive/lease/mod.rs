@@ -5,6 +5,7 @@
 //!     │
 //!     ├─► manual: a `Delivery` in the caller's hands        (`by_hand` remembers, `keeper` renews)
 //!     └─► receiver: `run` has `deliver` run the handler, `heartbeat` renews the lease meanwhile
+//!     │             `settle_ended` settles several messages together
 //!     │
 //!   `leases/settle` ── acked, given back, postponed or buried, if the receipt is still good
 //! ```
@@ -19,3 +20,4 @@ pub(crate) mod deliver;
 pub(crate) mod heartbeat;
 pub(crate) mod keeper;
 pub(crate) mod run;
+pub(crate) mod settle_ended;

@@ -8,16 +8,15 @@
 use crate::connect::connection::Connection;
 use crate::leases::Proof;
 use crate::message::outcome::Outcome;
-use crate::observe::fields::told;
 use crate::receive::claim::Taken;
 use crate::receive::lease::claim::{Wanted, claim};
 use crate::receive::lease::deliver::LeaseWorker;
 use crate::receive::lease::heartbeat::release;
-use crate::receive::leases_in_hand::InHand;
+use crate::receive::leases_in_hand::{InHand, PUT_OFF};
 use crate::receive::pace::BUDGET;
 use crate::receive::shared_state::SharedState;
 use crate::receive::telling::look_at_clock;
-use crate::receive::worker_state::{Owed, Worked, WorkerState};
+use crate::receive::worker_state::{Worked, WorkerState};
 use crate::threads::Stop;
 use crate::words::Result;
 use std::time::Instant;
@@ -26,8 +25,8 @@ use std::time::Instant;
 /// look around.
 ///
 /// # Errors
-/// What the database refused or the connection broke at. What was in hand is owed, or free when its
-/// lease ends.
+/// What the database refused or the connection broke at. What was in hand is still to be settled,
+/// or free when its lease ends.
 pub(crate) fn run_leases(
     shared: &SharedState,
     connection: &mut Connection,
@@ -41,7 +40,8 @@ pub(crate) fn run_leases(
         state,
         lease,
     };
-    worker.pay()?;
+    // What could not be settled before.
+    worker.settle()?;
     look_at_clock(shared.observers(), worker.connection);
     if shared.is_paused() {
         return Ok(Worked::Idle(None));
@@ -91,23 +91,29 @@ impl LeaseWorker<'_, '_> {
         if taken.is_full {
             shared.wake_another();
         }
-        self.handle_each(stop, taken).map(|()| Worked::Again)
+        self.handle_each(stop, taken, started)
+            .map(|()| Worked::Again)
     }
 
-    /// Handles what was leased, one after the other as long as that is quick, and gives back the
-    /// rest.
-    fn handle_each(&mut self, stop: &Stop, taken: Taken) -> Result<()> {
+    /// Handles what was leased, one after the other as long as that is quick, settles what is done
+    /// and gives back the rest.
+    fn handle_each(&mut self, stop: &Stop, taken: Taken, claimed_at: Instant) -> Result<()> {
         let (shared, worker) = (self.shared, self.state.worker);
         let (slot, asked) = (&shared.in_hand[worker], &shared.base.waker.asked);
-        let mut rest = shared
-            .heartbeat
-            .take(worker, slot, asked, taken.messages, self.lease);
+        let mut rest = shared.heartbeat.take(
+            worker,
+            slot,
+            asked,
+            taken.messages,
+            (claimed_at, self.lease),
+        );
         rest.reverse();
         let started = Instant::now();
+        let is_fixed = shared.options.per_transaction.is_some();
         let (mut handled, mut is_alone) = (0, false);
-        let mut ended = Ok(());
+        let (mut ended, mut settled_at) = (Ok(()), started);
         while let Some(in_hand) = rest.pop() {
-            let is_slow = shared.options.per_transaction.is_none() && started.elapsed() > BUDGET;
+            let is_slow = !is_fixed && started.elapsed() > BUDGET;
             is_alone = in_hand.message.attempts > 0;
             let is_enough = handled > 0 && (is_slow || is_alone);
             if is_enough || stop.is_set() || shared.is_paused() {
@@ -123,7 +129,10 @@ impl LeaseWorker<'_, '_> {
             }
             if in_hand.begin() {
                 handled += 1;
-                ended = self.deliver(&in_hand);
+                ended = self.deliver(in_hand);
+            }
+            if is_fixed && !rest.is_empty() && ended.is_ok() {
+                ended = self.settle_on_the_way(&mut settled_at);
             }
             // A handler may have left the connection in a state that cannot be put back.
             if ended.is_err() || is_alone || self.connection.is_closed() {
@@ -135,43 +144,43 @@ impl LeaseWorker<'_, '_> {
         shared
             .concurrency
             .learn(handled, taken.is_full, Instant::now());
+        ended = ended.and_then(|()| self.settle_here());
         ended.and(self.give_back(rest))
     }
 
-    /// Gives back what was leased and not begun. What cannot be given back is owed.
+    /// Settles what is done of so many messages that they take longer than they may wait, and has
+    /// the heartbeat do it where one of them takes long.
+    fn settle_on_the_way(&mut self, settled_at: &mut Instant) -> Result<()> {
+        self.shared.heartbeat.hurry();
+        if settled_at.elapsed() < PUT_OFF / 2 {
+            return Ok(());
+        }
+        let settled = self.settle_here();
+        *settled_at = Instant::now();
+        settled
+    }
+
+    /// Settles what is done, unless the connection is of no more use: then it is settled on the
+    /// next one.
+    fn settle_here(&mut self) -> Result<()> {
+        match self.connection.is_closed() {
+            true => Ok(()),
+            false => self.settle(),
+        }
+    }
+
+    /// Gives back what was leased and not begun. What cannot be given back is settled later.
     fn give_back(&mut self, rest: Vec<InHand<'_>>) -> Result<()> {
         // The heartbeat may have been first.
-        let ours = rest.iter().filter(|in_hand| in_hand.begin());
-        let proofs: Vec<Proof> = ours.map(|in_hand| in_hand.proof.clone()).collect();
+        let ours: Vec<_> = rest.into_iter().filter(InHand::begin).collect();
+        let proofs: Vec<Proof> = ours.iter().map(|in_hand| in_hand.proof.clone()).collect();
         if proofs.is_empty() {
             return Ok(());
         }
         release(self.shared, self.connection, &proofs).inspect_err(|_| {
-            self.state.owed.extend(proofs.into_iter().map(|proof| Owed {
-                proof,
-                outcome: Outcome::GiveBack { counts: false },
-            }));
-        })
-    }
-
-    /// Writes what is owed. What the database refuses is left to the end of its lease.
-    pub(crate) fn pay(&mut self) -> Result<()> {
-        while let Some(owed) = self.state.owed.pop() {
-            let Err(error) = self.write(&owed.proof, &owed.outcome) else {
-                continue;
-            };
-            if self.connection.is_closed() {
-                self.state.owed.push(owed);
-                return Err(error);
+            for in_hand in ours {
+                let _ = in_hand.end(Outcome::GiveBack { counts: false }, None);
             }
-            self.state.deliveries.take(owed.proof.held.id);
-            let topic = &self.shared.topic;
-            tracing::warn!(
-                topic = told(&topic),
-                error = told(&error),
-                "topic {topic}: a lease is left to its end: {error}"
-            );
-        }
-        Ok(())
+        })
     }
 }

@@ -158,12 +158,17 @@ impl<'m> ReceiverBuilder<'m> {
     ///
     /// An attempt counts from the lease on, so a message that kills its process becomes a dead
     /// letter after [`max_attempts`](Self::max_attempts) deliveries. A quick worker leases several
-    /// messages at a time, as with [`messages_per_transaction`](Self::messages_per_transaction),
-    /// and settles each alone. Messages that it did not start go back without spending an attempt
-    /// at a stop, in a pause, and when the message before them takes long (unless their number was
-    /// set). Messages that were leased together with one that kills its process are charged with
-    /// it, but only once: a message that was delivered before is leased alone, and so is every
-    /// message with a single attempt. Cannot be combined with [`strict_order`](Self::strict_order).
+    /// messages at a time, as with [`messages_per_transaction`](Self::messages_per_transaction).
+    /// Messages that it did not start go back without spending an attempt at a stop, in a pause,
+    /// and when the message before them takes long (unless their number was set). Messages that
+    /// were leased together with one that kills its process are charged with it, but only once: a
+    /// message that was delivered before is leased alone, and so is every message with a single
+    /// attempt. Cannot be combined with [`strict_order`](Self::strict_order).
+    ///
+    /// Messages whose handlers did not use their session are settled together: as soon as all that
+    /// their worker leased is done, and otherwise within 10 ms after each handler returned. If the
+    /// process dies in between, such a message is delivered again when its lease ends, as one whose
+    /// handler had not returned.
     ///
     /// ```no_run
     /// # fn call(url: &str) -> Result<i32, std::io::Error> { Ok(1) }

@@ -4,8 +4,9 @@ use crate::cancel;
 use crate::connect::connection::Connection;
 use crate::dependencies::round::release_all;
 use crate::receive::handler::{Attempt, Handler};
-use crate::receive::lease::deliver::LeaseWorker;
 use crate::receive::lease::heartbeat;
+use crate::receive::lease::settle_ended::{Settler, settle_ended};
+use crate::receive::leases_in_hand::WhichEnded;
 use crate::receive::progress::Progress;
 use crate::receive::ran::{Ran, RunLog};
 use crate::receive::receivers::make_due::MadeDue;
@@ -104,27 +105,23 @@ fn work_off<'h>(
     let mut state = WorkerState::new(0, shared.per_transaction(), handler);
     state.reads_settings = true;
     let drained = until_empty(shared, extent, &mut state, &stop);
-    drained.map_err(|error| paid(shared, &mut state, error))
+    drained.map_err(|error| settled(shared, &state, error))
 }
 
-/// Writes the ends of leases that are owed, since the connection broke: that spares their messages
-/// another delivery. Returns what is left to be said.
-fn paid(shared: &SharedState, state: &mut WorkerState<'_>, error: Error) -> Error {
-    if state.owed.is_empty() {
+/// Settles leases that ended when the connection broke: that spares their messages another
+/// delivery. Returns what is left to be said.
+fn settled(shared: &SharedState, state: &WorkerState<'_>, error: Error) -> Error {
+    if !shared.heartbeat.has_ended(state.worker) {
         return error;
     }
     // A new one: what befell the other may have befallen those that are idle.
     let opened = Connection::open(shared.base.dedicated.settings());
-    let paid = opened.and_then(|mut connection| {
-        LeaseWorker {
-            shared,
-            connection: &mut connection,
-            state,
-            lease: shared.lease(),
-        }
-        .pay()
+    let settled = opened.and_then(|mut connection| {
+        let ended = WhichEnded::By(state.worker);
+        let ended = shared.heartbeat.take_ended(ended);
+        settle_ended(shared, &mut connection, Settler::Worker, ended)
     });
-    match paid {
+    match settled {
         Ok(()) => {
             let text = "the connection broke; what was handled is settled";
             Error::new(ErrorKind::Unavailable, text).because(error)

@@ -10,6 +10,7 @@ mod failures;
 mod interrupts;
 mod kept;
 mod matching;
+mod put_off;
 mod receivers;
 mod settling;
 mod together;

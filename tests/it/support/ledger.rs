@@ -81,7 +81,12 @@ impl Ledger {
 
     /// In the child: connects to the parent's database.
     pub(crate) fn messaging_of_parent() -> Messaging {
-        Messaging::connect(&std::env::var(DATABASE).unwrap()).unwrap()
+        Messaging::connect(&Ledger::url_of_parent()).unwrap()
+    }
+
+    /// In the child: returns where the parent's database is.
+    pub(crate) fn url_of_parent() -> String {
+        std::env::var(DATABASE).unwrap()
     }
 
     /// In a handler: has the effect of a message, and sends one on.

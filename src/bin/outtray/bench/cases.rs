@@ -8,7 +8,7 @@ use super::bed::{Bed, Result};
 use super::many;
 use super::plan::Effort;
 use super::report::Report;
-use super::{delivery, fan_out, latency, life, logs, pressure, request, throughput};
+use super::{delivery, fan_out, latency, leases, life, logs, pressure, request, throughput};
 
 /// One thing that is measured.
 pub(crate) struct Case {
@@ -56,7 +56,17 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "lease",
         about: "receive and ack under leases, 100 at a time, one connection",
-        run: delivery::lease_case,
+        run: leases::by_hand_case,
+    },
+    Case {
+        name: "lease-receiver",
+        about: "a receiver under leases that does nothing, 8 workers",
+        run: leases::receiver_case,
+    },
+    Case {
+        name: "lease-handle",
+        about: "a receiver under leases that inserts and sends, 8 workers",
+        run: leases::handle_case,
     },
     Case {
         name: "keyed",

@@ -1,7 +1,7 @@
-//! What the ways to deliver cost: leases, keys, dedupe, each beside the same without.
+//! What the ways to deliver cost: keys, dedupe, each beside the same without.
 
 use super::bed::work::Task;
-use super::bed::{Bed, Result, plain};
+use super::bed::{Bed, Result};
 use super::plan::Effort;
 use super::report::Report;
 use outtray::{NewMessage, PoisonedKey, Sent, TopicConfig};
@@ -10,43 +10,14 @@ use std::time::{Duration, Instant};
 
 /// Connections of the cases that use several.
 const WORKERS: usize = 8;
-/// Messages to a transaction that sends, and to a batch of leases.
+/// Messages to a transaction that sends.
 const BULK: u64 = 1000;
-const BATCH: u64 = 100;
 /// Keys that messages are spread over.
 const KEYS: u64 = 10_000;
 /// Messages behind one key that is stuck.
 const STUCK: u64 = 100_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Takes messages under leases and acknowledges them, 100 at a time on one connection; in plain SQL
-/// an UPDATE and a DELETE.
-pub(crate) fn lease_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    let messages = plan.scaled(50_000);
-    let filled = || bed.fill(messages).and_then(|()| bed.settle());
-    let (ours, theirs) = plan.compare(
-        bed,
-        messages,
-        || {
-            filled()?;
-            let topic = bed.messaging.topic("work");
-            let started = Instant::now();
-            loop {
-                let batch = topic.receive_batch::<Value>(BATCH as usize, MINUTE)?;
-                if batch.is_empty() {
-                    return Ok(started.elapsed());
-                }
-                bed.messaging.ack_all(&batch)?;
-            }
-        },
-        || {
-            filled()?;
-            plain::lease(bed, BATCH)
-        },
-    )?;
-    Ok(Report::new("lease", messages).rates(ours, theirs, plain::PREPARED))
-}
 
 /// Handles messages of 10,000 keys with an insert and a send for each, adaptive batches, beside the
 /// same without keys.

@@ -9,6 +9,7 @@ mod counters;
 mod delivery;
 mod fan_out;
 mod latency;
+mod leases;
 mod life;
 mod logs;
 mod many;

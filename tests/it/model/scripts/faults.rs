@@ -133,6 +133,16 @@ const FAULTS: &[Fault] = &[
         wrong: "        !self.has_begun()",
     },
     Fault {
+        name: "of leases that are settled together one is forgotten",
+        right: "    let proofs = in_order(proofs);\n    let column =",
+        wrong: "    let proofs = &in_order(proofs)[1..];\n    let column =",
+    },
+    Fault {
+        name: "how often a message was delivered is forgotten when it is settled with others",
+        right: "        delivered: ended.delivered,\n",
+        wrong: "        delivered: None,\n",
+    },
+    Fault {
         name: "what a process heard once removes a message that was redriven",
         right: "
             AND EXISTS (

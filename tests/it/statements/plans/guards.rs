@@ -71,6 +71,7 @@ const IN_FLIGHTS: &[&str] = &[
     "dependents",
     "distant_recurring",
     "due_recurring",
+    "end_leases",
     "end_outcomes",
     "expire_followers",
     "expire_ready",
@@ -127,13 +128,14 @@ const IN_FLIGHTS: &[&str] = &[
 
 /// Statements that are kept where they travel in flights, with such settings, although they have no
 /// need of them for what statistics say.
-const KEPT_IN_FLIGHTS: [&str; 11] = [
+const KEPT_IN_FLIGHTS: [&str; 12] = [
     "bury_lease",
     "end_held_lease",
     "end_lease",
     "extend_lease",
     "give_back_lease",
     "hold_again",
+    "hold_free_lease",
     "hold_lease",
     "postpone_lease",
     "prolong_lease",

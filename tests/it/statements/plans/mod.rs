@@ -159,6 +159,7 @@ fn no_statement_of_leases_reads_a_whole_topic_also_when_planned_without_messages
     check(&settings, "give_back_lease", &format!("{receipt}, 1, 0"));
     check(&settings, "end_held_lease", receipt);
     check(&settings, "hold_lease", receipt);
+    check(&settings, "hold_free_lease", receipt);
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! criterion bench in `benches/throughput` takes this folder by its path.
 
 pub(crate) mod plain;
+pub(crate) mod plain_leases;
 pub(crate) mod work;
 
 use crossbeam_channel::bounded;
 use outtray::postgres::{Client, NoTls};
 use outtray::testing::Server;
-use outtray::{HandlerError, Message, Messaging, MessagingSession, Receiver};
+use outtray::{HandlerError, Message, Messaging, MessagingSession, Receiver, ReceiverBuilder};
 use serde_json::Value;
 use std::error::Error;
 use std::path::PathBuf;
@@ -114,12 +115,28 @@ impl Bed {
             + Sync
             + 'static,
     {
-        let left = Arc::new(AtomicU64::new(messages));
-        let (done, end) = bounded(1);
         let mut receiver = self.messaging.receiver("work").workers(workers);
         if let Some(count) = per_transaction {
             receiver = receiver.messages_per_transaction(count);
         }
+        self.receive_with(receiver, messages, handler)
+    }
+
+    /// The same with a receiver as it is built.
+    pub(crate) fn receive_with<F>(
+        &self,
+        receiver: ReceiverBuilder<'_>,
+        messages: u64,
+        handler: F,
+    ) -> Result<Duration>
+    where
+        F: Fn(&mut MessagingSession<'_>, Message<Value>) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let left = Arc::new(AtomicU64::new(messages));
+        let (done, end) = bounded(1);
         let started = Instant::now();
         let receiver: Receiver = receiver.start(move |session, message| {
             handler(session, message)?;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 const CLAIM: &str = "SELECT rank, seq, id, attempts, sent_at, headers::text, payload::text, body
      FROM outtray.message WHERE topic = $1 ORDER BY rank, seq LIMIT $2 FOR UPDATE SKIP LOCKED";
-const SEND: &str = "INSERT INTO outtray.message (topic, rank, id, payload)
+pub(super) const SEND: &str = "INSERT INTO outtray.message (topic, rank, id, payload)
      VALUES ($1, 0, $2, $3::text::json)";
 
 /// A transaction that sends, for pgbench.
@@ -88,38 +88,6 @@ pub(crate) fn drain(bed: &Bed, connections: usize) -> Result<Duration> {
         )?;
         while !client.query(&take, &[])?.is_empty() {}
         Ok(())
-    })
-}
-
-/// Takes messages under leases and removes them, `batch` at a time: an UPDATE and a DELETE, on one
-/// connection.
-pub(crate) fn lease(bed: &Bed, batch: u64) -> Result<Duration> {
-    on_threads(bed, 1, |client| {
-        let take = client.prepare(&format!(
-            "WITH ready AS MATERIALIZED (
-                     SELECT rank, seq FROM outtray.message
-                     WHERE topic = 'work' AND (not_before IS NULL OR not_before <= now())
-                     ORDER BY rank, seq LIMIT {batch} FOR UPDATE SKIP LOCKED)
-                 UPDATE outtray.message
-                 SET attempts = attempts + 1, not_before = now() + interval '1 minute'
-                 FROM ready
-                 WHERE topic = 'work' AND message.rank = ready.rank AND message.seq = ready.seq
-                 RETURNING message.rank, message.seq, message.id, message.payload::text"
-        ))?;
-        let end = client
-            .prepare(
-                "DELETE FROM outtray.message USING unnest($1::smallint[], $2::bigint[]) AS done (rank, seq)
-                 WHERE topic = 'work' AND message.rank = done.rank AND message.seq = done.seq",
-            )?;
-        loop {
-            let rows = client.query(&take, &[])?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let ranks: Vec<i16> = rows.iter().map(|row| row.get(0)).collect();
-            let seqs: Vec<i64> = rows.iter().map(|row| row.get(1)).collect();
-            client.execute(&end, &[&ranks, &seqs])?;
-        }
     })
 }
 
@@ -252,7 +220,7 @@ fn fed(command: &mut Command, input: &str) -> io::Result<Output> {
     child.wait_with_output()
 }
 
-fn on_threads(
+pub(super) fn on_threads(
     bed: &Bed,
     connections: usize,
     work: impl Fn(&mut Client) -> Result<()> + Sync,

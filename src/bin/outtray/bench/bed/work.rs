@@ -115,7 +115,8 @@ fn numbered(number: u64) -> Value {
     json!({ "n": number })
 }
 
-fn insert_and_send(
+/// A handler that inserts a row and sends a message.
+pub(crate) fn insert_and_send(
     session: &mut MessagingSession<'_>,
     message: Message<Value>,
 ) -> Result<(), HandlerError> {

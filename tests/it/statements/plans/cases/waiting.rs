@@ -65,6 +65,11 @@ pub(super) fn waiting() -> Vec<Case> {
         ),
         case("dependents", Rows(10), &[&ids(1000, 10), "1000"]),
         case("end_lease", Rows(1), &lease),
+        case(
+            "end_leases",
+            Rows(10),
+            &[t, &ids(112_000, 10), &ids(12_000, 10)],
+        ),
         case("expire_scheduled", Rows(100), &["100", none, "'late'"]),
         case(
             "extend_lease",
@@ -81,6 +86,7 @@ pub(super) fn waiting() -> Vec<Case> {
         case("group_progress", Pages(60_000, WAITED_FOR), &[&id(40_010)]),
         case("hold_waiting", Rows(1), &[t, &id(130_000)]),
         case("hold_dependents", Rows(10), &[&topics, &come_after]),
+        case("hold_free_lease", Rows(1), &lease),
         case("hold_lease", Rows(1), &lease),
         case(
             "keep_wait",
