@@ -8,7 +8,9 @@ use super::bed::{Bed, Result};
 use super::many;
 use super::plan::Effort;
 use super::report::Report;
-use super::{delivery, fan_out, latency, leases, life, logs, pressure, request, throughput};
+use super::{
+    delivery, fan_out, latency, leases, life, logs, options, pressure, request, throughput,
+};
 
 /// One thing that is measured.
 pub(crate) struct Case {
@@ -82,6 +84,46 @@ pub(crate) const CASES: &[Case] = &[
         name: "keys-stuck",
         about: "as drain, with 100,000 stuck messages of another key, beside the same without those",
         run: delivery::stuck_case,
+    },
+    Case {
+        name: "keyed-drain",
+        about: "as drain with 5,000 keys, beside the same without keys",
+        run: options::keyed_case,
+    },
+    Case {
+        name: "strict",
+        about: "as drain in strict order, beside one connection that takes 64 at a time in its turn",
+        run: options::strict_case,
+    },
+    Case {
+        name: "limited",
+        about: "as drain of a topic with max_in_work, beside plain SQL with a row for each slot",
+        run: options::limited_case,
+    },
+    Case {
+        name: "rated",
+        about: "as drain of a topic with a rate it never reaches, beside plain SQL that counts",
+        run: options::rated_case,
+    },
+    Case {
+        name: "filtered",
+        about: "as drain with a filter that all messages pass, beside plain SQL with a condition",
+        run: options::filtered_case,
+    },
+    Case {
+        name: "tracked",
+        about: "as drain of tracked messages, beside plain SQL that updates a row for each",
+        run: options::tracked_case,
+    },
+    Case {
+        name: "delayed",
+        about: "as drain of messages that were delayed, beside plain SQL that moves 1,000 at a time",
+        run: options::delayed_case,
+    },
+    Case {
+        name: "priorities",
+        about: "as drain of messages with ten priorities, beside plain SQL",
+        run: options::priorities_case,
     },
     Case {
         name: "history",

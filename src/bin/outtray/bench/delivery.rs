@@ -148,7 +148,7 @@ fn dedupe(
 }
 
 /// Sends `messages`, 1,000 to a transaction.
-fn send(
+pub(super) fn send(
     bed: &Bed,
     topic: &str,
     messages: u64,

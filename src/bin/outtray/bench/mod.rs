@@ -13,6 +13,7 @@ mod leases;
 mod life;
 mod logs;
 mod many;
+mod options;
 mod plan;
 mod plot;
 mod pressure;

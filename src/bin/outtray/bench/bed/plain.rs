@@ -220,7 +220,8 @@ fn fed(command: &mut Command, input: &str) -> io::Result<Output> {
     child.wait_with_output()
 }
 
-pub(super) fn on_threads(
+/// Does `work` on so many connections, a thread for each; returns how long that took.
+pub(crate) fn on_threads(
     bed: &Bed,
     connections: usize,
     work: impl Fn(&mut Client) -> Result<()> + Sync,
