@@ -48,7 +48,7 @@ pub(crate) fn keyed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 /// Handles messages strictly in order. By hand: one connection locks a row, which is the turn, and
 /// takes 64 messages.
 pub(crate) fn strict_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    let option = Compared {
+    let option = OptionTrial {
         name: "strict",
         messages: plan.scaled(40_000),
         config: TopicConfig::default(),
@@ -76,7 +76,7 @@ pub(crate) fn strict_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 /// Handles messages of a topic with a limit of those in work. By hand: a row for each slot, of
 /// which each transaction locks one.
 pub(crate) fn limited_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    let option = Compared {
+    let option = OptionTrial {
         name: "limited",
         messages: plan.scaled(100_000),
         config: TopicConfig {
@@ -109,7 +109,7 @@ pub(crate) fn limited_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 /// Handles messages of a topic with a rate that it never reaches. By hand: a row is counted down
 /// before each transaction.
 pub(crate) fn rated_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    let option = Compared {
+    let option = OptionTrial {
         name: "rated",
         messages: plan.scaled(100_000),
         config: TopicConfig {
@@ -140,7 +140,7 @@ pub(crate) fn rated_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 
 /// Handles messages with a filter that all of them pass. By hand: a condition on the headers.
 pub(crate) fn filtered_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    let option = Compared {
+    let option = OptionTrial {
         name: "filtered",
         messages: plan.scaled(100_000),
         config: TopicConfig::default(),
@@ -157,7 +157,7 @@ pub(crate) fn filtered_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 
 /// Handles tracked messages. By hand: the transaction that deletes them updates a row for each.
 pub(crate) fn tracked_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    let option = Compared {
+    let option = OptionTrial {
         name: "tracked",
         messages: plan.scaled(50_000),
         config: TopicConfig::default(),
@@ -194,7 +194,7 @@ pub(crate) fn tracked_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 /// Handles messages whose delay is over. By hand: 1,000 at a time are moved to where claims look,
 /// and then taken.
 pub(crate) fn delayed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    let option = Compared {
+    let option = OptionTrial {
         name: "delayed",
         messages: plan.scaled(50_000),
         config: TopicConfig::default(),
@@ -227,7 +227,7 @@ pub(crate) fn delayed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 
 /// Handles messages with ten priorities. By hand: in the same order.
 pub(crate) fn priorities_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    let option = Compared {
+    let option = OptionTrial {
         name: "priorities",
         messages: plan.scaled(100_000),
         config: TopicConfig::default(),
@@ -246,7 +246,7 @@ pub(crate) fn priorities_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 }
 
 /// An option, and how much is measured of it.
-struct Compared {
+struct OptionTrial {
     name: &'static str,
     messages: u64,
     /// What is set for the topic.
@@ -255,7 +255,7 @@ struct Compared {
     by_hand: usize,
 }
 
-impl Compared {
+impl OptionTrial {
     /// Drains what `fill` puts into the topic, by a receiver and by hand.
     fn run(
         self,
