@@ -62,21 +62,27 @@ fn form(view: &View<'_>, topic: Option<&str>) -> Result<Markup, PageTrouble> {
     let names = view.first_topic_names(OFFERED)?;
     Ok(html! {
         form.search role="search" aria-label="By what they have" {
-            label for="topic" { "Topic" }
-            input id="topic" name="topic" placeholder="all topics" list="topics" value=(plain(topic.unwrap_or_default())) autocomplete="off";
+            span.field {
+                label for="topic" { "Topic" }
+                input id="topic" name="topic" placeholder="all topics" list="topics" value=(plain(topic.unwrap_or_default())) autocomplete="off";
+            }
             datalist id="topics" {
                 @for name in names.iter() { option value=(plain(name)) {} }
             }
-            label for="place" { "Place" }
-            select id="place" name="place" {
-                option value="" { "anywhere" }
-                @for one in MessagePlace::ALL {
-                    option value=(one) selected[place == Some(one.as_str())] { (one) }
+            span.field {
+                label for="place" { "Place" }
+                select id="place" name="place" {
+                    option value="" { "anywhere" }
+                    @for one in MessagePlace::ALL {
+                        option value=(one) selected[place == Some(one.as_str())] { (one) }
+                    }
                 }
             }
             @for (name, title, example) in FIELDS {
-                label for=(name) { (title) }
-                input id=(name) name=(name) value=(value(name)) placeholder=(example) autocomplete="off";
+                span.field {
+                    label for=(name) { (title) }
+                    input id=(name) name=(name) value=(value(name)) placeholder=(example) autocomplete="off";
+                }
             }
             button.primary type="submit" { "Search" }
         }
