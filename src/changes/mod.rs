@@ -80,9 +80,13 @@ pub(crate) enum What {
     RateReset,
     ReaderMoved,
     ReaderRemoved,
+    #[cfg(feature = "cron")]
     RecurringPaused,
+    #[cfg(feature = "cron")]
     RecurringRemoved,
+    #[cfg(feature = "cron")]
     RecurringResumed,
+    #[cfg(feature = "cron")]
     RecurringSet,
     Redriven,
     Resumed,
@@ -105,9 +109,13 @@ impl What {
             What::RateReset => "rate reset",
             What::ReaderMoved => "reader moved",
             What::ReaderRemoved => "reader removed",
+            #[cfg(feature = "cron")]
             What::RecurringPaused => "recurring paused",
+            #[cfg(feature = "cron")]
             What::RecurringResumed => "recurring resumed",
+            #[cfg(feature = "cron")]
             What::RecurringRemoved => "recurring removed",
+            #[cfg(feature = "cron")]
             What::RecurringSet => "recurring set",
             What::Redriven => "redriven",
             What::Resumed => "resumed",

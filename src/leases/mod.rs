@@ -151,18 +151,32 @@ pub(crate) fn push_record(
     history::push_lease(flight, topic, &ending);
 }
 
-/// Appends the return of leased messages to their places; the good receipts come back.
-/// Of those that are held, each has to be there.
+/// Appends the return of leased messages to their places, of those that failed with what is kept of
+/// the attempt; the good receipts come back. Of those that are held, each has to be there.
 pub(crate) fn push_give_back(
     flight: &mut Flight,
     topic: &str,
-    proofs: &[&Proof],
-    unspent: i16,
+    outcomes: &[(&Proof, &Outcome)],
     is_held: bool,
 ) {
-    let numbers = [unspent.into(), is_held.into()];
-    let statement = &GIVE_BACK_LEASE;
-    push_each(flight, statement, topic, proofs, &numbers);
+    let mut outcomes = outcomes.to_vec();
+    outcomes.sort_unstable_by_key(|(proof, _)| proof.held.id.0);
+    for (proof, outcome) in outcomes {
+        let (unspent, failure) = match outcome {
+            Outcome::Nacked(nacked) => (0, nacked.failure()),
+            _ => (1, None),
+        };
+        let [topic, id, receipt] = values(topic, proof);
+        let values = [
+            topic,
+            id,
+            receipt,
+            Value::Number(unspent),
+            Value::Number(is_held.into()),
+            failure.as_deref().map_or(Value::Null, Value::Text),
+        ];
+        flight.call(&GIVE_BACK_LEASE, &values);
+    }
 }
 
 /// Appends a prolongation of leases, by `extend_lease` or `prolong_lease`, for [`read_held`].
@@ -216,7 +230,7 @@ pub(crate) fn push_settle(
     if is_recorded {
         leases.iter().for_each(|lease| lease.record(flight, topic));
     }
-    let (mut ended, mut nacked, mut released) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ended, mut given_back) = (Vec::new(), Vec::new());
     for HeldLease {
         proof,
         outcome,
@@ -250,18 +264,15 @@ pub(crate) fn push_settle(
                 ];
                 flight.call(&POSTPONE_LEASE, &values);
             }
-            Outcome::GiveBack { counts: true } => nacked.push(*proof),
-            Outcome::GiveBack { counts: false } | Outcome::Cancelled => released.push(*proof),
+            Outcome::Nacked(_) | Outcome::GiveBack | Outcome::Cancelled => {
+                given_back.push((*proof, *outcome));
+            }
         }
     }
     if !ended.is_empty() {
         push_each(flight, &END_HELD_LEASE, topic, &ended, &[]);
     }
-    for (given_back, unspent) in [(nacked, 0), (released, 1)] {
-        if !given_back.is_empty() {
-            push_give_back(flight, topic, &given_back, unspent, true);
-        }
-    }
+    push_give_back(flight, topic, &given_back, true);
     let ends: Vec<End> = leases.iter().filter_map(HeldLease::end).collect();
     if !ends.is_empty() {
         on_end::push_ended(flight, topic, &ends);

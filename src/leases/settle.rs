@@ -105,8 +105,8 @@ fn settle_held(
     Ok(held)
 }
 
-/// Appends the one statement that does it all, if there is one: the ends matter to nobody, and all
-/// go the same way.
+/// Appends the one statement for each that does it all, if there is one: the ends matter to nobody,
+/// and all go the same way.
 fn push_plain(
     flight: &mut Flight,
     topic: &str,
@@ -123,10 +123,8 @@ fn push_plain(
             leases::push_done(flight, topic, outcomes);
         }
         leases::push_end(flight, topic, &proofs);
-    } else if all(|outcome| outcome.given_back() == Some(true)) {
-        leases::push_give_back(flight, topic, &proofs, 0, false);
-    } else if all(|outcome| outcome.given_back() == Some(false)) {
-        leases::push_give_back(flight, topic, &proofs, 1, false);
+    } else if all(|outcome| outcome.given_back().is_some()) {
+        leases::push_give_back(flight, topic, outcomes, false);
     } else {
         return false;
     }

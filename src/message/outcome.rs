@@ -13,11 +13,10 @@ pub(crate) enum Outcome {
     Done(Option<String>),
     /// It waits for another attempt.
     Retry(Retry),
-    /// It goes back to its place at once.
-    GiveBack {
-        /// Whether the attempt counts.
-        counts: bool,
-    },
+    /// It goes back to its place at once, and no attempt is spent.
+    GiveBack,
+    /// It goes back to its place at once, after an attempt that failed.
+    Nacked(Retry),
     /// It becomes a dead letter.
     Dead(Burial),
     /// Its time was over, and its topic keeps no dead letters of that.
@@ -84,6 +83,17 @@ impl Outcome {
         })
     }
 
+    /// A message goes back to its place after an attempt that failed.
+    pub(crate) fn nacked(attempts: u32, error: impl Into<String>) -> Self {
+        Outcome::Nacked(Retry {
+            attempts,
+            delay: Duration::ZERO,
+            error: error.into(),
+            cause: Cause::Failed,
+            took: None,
+        })
+    }
+
     pub(crate) fn dead(attempts: u32, reason: DeadReason, error: impl Into<String>) -> Self {
         Outcome::Dead(Burial {
             attempts,
@@ -96,7 +106,9 @@ impl Outcome {
     /// Notes how long the handler took, if it failed.
     pub(crate) fn after(mut self, time: Duration) -> Self {
         match &mut self {
-            Outcome::Retry(Retry { took, .. }) | Outcome::Dead(Burial { took, .. }) => {
+            Outcome::Retry(Retry { took, .. })
+            | Outcome::Nacked(Retry { took, .. })
+            | Outcome::Dead(Burial { took, .. }) => {
                 *took = Some(time);
             }
             _ => {}
@@ -108,9 +120,9 @@ impl Outcome {
     /// one that does not go back.
     pub(crate) fn given_back(&self) -> Option<bool> {
         match self {
-            Outcome::GiveBack { counts } => Some(*counts),
+            Outcome::Nacked(_) => Some(true),
             // A lease that is given back ends as cancelled if the message is asked for.
-            Outcome::Cancelled => Some(false),
+            Outcome::GiveBack | Outcome::Cancelled => Some(false),
             _ => None,
         }
     }

@@ -39,12 +39,12 @@ pub(crate) fn outcome(
         }
         Outcome::Retry(retry) => put_off(topic, id, retry.delay, &retry.error),
         Outcome::Dead(burial) => dead(topic, id, burial.attempts, burial.reason, &burial.error),
-        Outcome::GiveBack { counts: true } => {
-            let (attempt, why) = (attempt.unwrap_or_default(), "given back by hand");
-            failed(topic, id, attempt, most, Duration::ZERO, why);
+        Outcome::Nacked(nacked) => {
+            let attempt = attempt.unwrap_or_default();
+            failed(topic, id, attempt, most, Duration::ZERO, &nacked.error);
         }
         Outcome::Dropped => dropped(topic, id),
-        Outcome::Done(_) | Outcome::GiveBack { counts: false } | Outcome::Cancelled => {}
+        Outcome::Done(_) | Outcome::GiveBack | Outcome::Cancelled => {}
     }
 }
 

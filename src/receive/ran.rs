@@ -146,7 +146,7 @@ impl RunOutcome {
             },
             Outcome::Dropped => RunOutcome::Expired,
             Outcome::Cancelled => RunOutcome::Cancelled,
-            Outcome::GiveBack { .. } => RunOutcome::Released,
+            Outcome::GiveBack | Outcome::Nacked(_) => RunOutcome::Released,
         }
     }
 }

@@ -267,6 +267,6 @@ fn how(outcome: &Outcome) -> Option<How> {
         Outcome::Dead(_) => Some(How::Dead),
         Outcome::Dropped => Some(How::Expired),
         Outcome::Cancelled => Some(How::Cancelled),
-        Outcome::Retry(_) | Outcome::GiveBack { .. } => None,
+        Outcome::Retry(_) | Outcome::GiveBack | Outcome::Nacked(_) => None,
     }
 }

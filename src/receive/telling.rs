@@ -69,7 +69,8 @@ pub(crate) fn count<'o>(
                     counts.failed += u64::from(burial.reason.is_attempt());
                 }
                 Outcome::Retry(retry) => counts.failed += u64::from(retry.cause == Cause::Failed),
-                Outcome::GiveBack { counts: is_attempt } => counts.failed += u64::from(*is_attempt),
+                Outcome::Nacked(_) => counts.failed += 1,
+                Outcome::GiveBack => {}
             }
         }
     });
@@ -95,16 +96,11 @@ impl Settled<'_> {
             Outcome::Dropped => observers.tell(|| Event::Expired { topic, id }),
             _ if self.is_cancelled => observers.tell(|| Event::Cancelled { topic, id }),
             Outcome::Retry(retry) => self.tell_retry(observers, retry),
-            Outcome::GiveBack { counts: true } => {
+            Outcome::Nacked(nacked) => {
                 let attempt = self.delivered.map_or(1, |delivered| delivered.attempt);
-                self.tell_failed(
-                    observers,
-                    attempt,
-                    "given back by hand",
-                    Some(Duration::ZERO),
-                );
+                self.tell_failed(observers, attempt, &nacked.error, Some(Duration::ZERO));
             }
-            Outcome::GiveBack { counts: false } | Outcome::Cancelled => {
+            Outcome::GiveBack | Outcome::Cancelled => {
                 observers.tell(|| Event::Released { topic, id });
             }
         }

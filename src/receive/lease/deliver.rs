@@ -177,7 +177,7 @@ impl LeaseWorker<'_, '_> {
         }
         match error.kind() {
             ErrorKind::Unavailable => match self.shared.count_loss(message.held.id) {
-                ..=MAX_LOSSES => Ok(Outcome::GiveBack { counts: false }),
+                ..=MAX_LOSSES => Ok(Outcome::GiveBack),
                 _ => Err(failed()),
             },
             ErrorKind::Conflict => {

@@ -194,7 +194,7 @@ pub(crate) fn release(
     connection: &mut Connection,
     proofs: &[Proof],
 ) -> Result<()> {
-    let outcome = &Outcome::GiveBack { counts: false };
+    let outcome = &Outcome::GiveBack;
     let outcomes: Vec<_> = proofs.iter().map(|proof| (proof, outcome)).collect();
     let settled = settle(
         connection,

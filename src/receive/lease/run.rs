@@ -179,7 +179,7 @@ impl LeaseWorker<'_, '_> {
         }
         release(self.shared, self.connection, &proofs).inspect_err(|_| {
             for in_hand in ours {
-                let _ = in_hand.end(Outcome::GiveBack { counts: false }, None);
+                let _ = in_hand.end(Outcome::GiveBack, None);
             }
         })
     }

@@ -214,7 +214,7 @@ fn tell_one(shared: &SharedState, ended: &EndedLease, is_cancelled: bool) {
         Outcome::Done(_) => progress.count(1, 0, 0),
         Outcome::Retry(_) => progress.count(0, 1, 0),
         Outcome::Dead(_) => progress.count(0, 0, 1),
-        Outcome::GiveBack { .. } | Outcome::Cancelled => {
+        Outcome::GiveBack | Outcome::Nacked(_) | Outcome::Cancelled => {
             shared.floors().lower(proof.held.position);
         }
         Outcome::Dropped => progress.count_dropped(1),

@@ -196,7 +196,7 @@ pub(crate) fn announce(shared: &SharedState, settled: &Settlement<'_>, is_chaine
             }
             Outcome::Dead(_) => dead += 1,
             Outcome::Dropped => dropped += 1,
-            Outcome::Cancelled | Outcome::GiveBack { .. } => {}
+            Outcome::Cancelled | Outcome::GiveBack | Outcome::Nacked(_) => {}
         }
     }
     shared.progress.count(handled, retried, dead);

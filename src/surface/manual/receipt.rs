@@ -151,7 +151,7 @@ impl Receipt {
         }
         let why = "retried later";
         let outcome = match self.nacked(why) {
-            Outcome::GiveBack { counts: true } if !delay.is_zero() => {
+            Outcome::Nacked(_) if !delay.is_zero() => {
                 Outcome::retry(self.attempt, delay, why, Cause::Failed)
             }
             outcome => outcome,
@@ -166,7 +166,7 @@ impl Receipt {
 
     /// Does the same as [`Delivery::release`](crate::Delivery::release).
     pub fn release(&self) -> Result<()> {
-        self.settle(Outcome::GiveBack { counts: false })
+        self.settle(Outcome::GiveBack)
     }
 
     /// Does the same as [`Delivery::keep_alive`](crate::Delivery::keep_alive).
@@ -236,7 +236,7 @@ impl Receipt {
     /// the last attempt.
     pub(crate) fn nacked(&self, why: &str) -> Outcome {
         if self.attempt < self.max_attempts {
-            return Outcome::GiveBack { counts: true };
+            return Outcome::nacked(self.attempt, why);
         }
         let error = format!("{why} in its last attempt");
         Outcome::dead(self.attempt, DeadReason::Exhausted, error)

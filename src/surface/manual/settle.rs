@@ -58,7 +58,7 @@ impl Messaging {
         &self,
         deliveries: impl IntoIterator<Item = &'d D>,
     ) -> Result<Vec<MessageId>> {
-        self.settle_each(deliveries, |_| Outcome::GiveBack { counts: false })
+        self.settle_each(deliveries, |_| Outcome::GiveBack)
     }
 
     /// Sets the leases of many deliveries to end this long from now, like
@@ -186,8 +186,9 @@ fn tell(messaging: &Messaging, told: &[(&Receipt, &Outcome, bool)]) {
 /// would wait for somebody who moves it.
 fn at_once(receipt: &Receipt, outcome: &Outcome) -> Outcome {
     match outcome {
-        Outcome::Retry(retry) if retry.delay.is_zero() => Outcome::GiveBack {
-            counts: retry.attempts >= receipt.attempt,
+        Outcome::Retry(retry) if retry.delay.is_zero() => match retry.attempts >= receipt.attempt {
+            true => Outcome::Nacked(retry.clone()),
+            false => Outcome::GiveBack,
         },
         outcome => outcome.clone(),
     }

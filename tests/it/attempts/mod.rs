@@ -5,6 +5,7 @@ mod journeys;
 use crate::support::{HOUR, MINUTE, PATIENCE, Place, eventually};
 use outtray::{
     Backoff, BatchMessage, FailedAttempt, HandlerError, Message, MessagingSession, ReceiverBuilder,
+    TopicConfig,
 };
 use std::time::Duration;
 
@@ -164,4 +165,30 @@ fn the_head_of_a_topic_in_strict_order_keeps_them_in_its_place() {
         lines(&place.jobs().peek(1).unwrap()[0].failures) == ["1: no"]
     });
     receiver.stop(PATIENCE);
+}
+
+#[test]
+fn what_goes_back_at_once_by_hand_keeps_them_too() {
+    let place = Place::new();
+    let config = TopicConfig {
+        backoff: Some(Backoff::fixed(Duration::ZERO).without_jitter()),
+        ..TopicConfig::default()
+    };
+    place.jobs().configure(config).unwrap();
+    let id = place.send("jobs", &1);
+    let failures = || lines(&place.messaging.message(id).unwrap().unwrap().failures);
+
+    place.take().nack().unwrap();
+    place.take().fail(HandlerError::failed("no paper")).unwrap();
+    place.take().retry_after(Duration::ZERO).unwrap();
+    drop(place.take());
+    place.take().release().unwrap();
+
+    let expected = [
+        "1: nacked",
+        "2: no paper",
+        "3: retried later",
+        "4: dropped unsettled",
+    ];
+    assert_eq!(failures(), expected);
 }

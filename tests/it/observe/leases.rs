@@ -56,11 +56,11 @@ fn what_is_taken_by_hand_is_told_as_it_is_settled() {
 
     let expected = [
         "jobs started 1 of 1",
-        "jobs failed 1: given back by hand, again",
+        "jobs failed 1: nacked, again",
         "jobs started 2 of 1",
         "jobs released",
         "jobs started 2 of 1",
-        "jobs failed 2: given back by hand, again",
+        "jobs failed 2: dropped unsettled, again",
         "jobs started 3 of 1",
         "1 sent to sent",
         "jobs done 3",

@@ -156,7 +156,11 @@ fn no_statement_of_leases_reads_a_whole_topic_also_when_planned_without_messages
     check(&settings, "end_lease", receipt);
     check(&settings, "extend_lease", &format!("{receipt}, 1"));
     check(&settings, "prolong_lease", &format!("{receipt}, 1"));
-    check(&settings, "give_back_lease", &format!("{receipt}, 1, 0"));
+    check(
+        &settings,
+        "give_back_lease",
+        &format!("{receipt}, 1, 0, NULL"),
+    );
     check(&settings, "end_held_lease", receipt);
     check(&settings, "hold_lease", receipt);
     check(&settings, "hold_free_lease", receipt);

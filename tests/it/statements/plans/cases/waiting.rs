@@ -79,7 +79,7 @@ pub(super) fn waiting() -> Vec<Case> {
         case(
             "give_back_lease",
             Rows(1),
-            &[&lease[..], &["1", "1"]].concat(),
+            &[&lease[..], &["1", "1", "NULL"]].concat(),
         ),
         case("end_held_lease", Rows(1), &lease),
         case("group_members", Pages(60_000, WAITED_FOR), &[&id(40_010)]),
