@@ -1,10 +1,11 @@
 //! History: how messages ended, of topics that keep it.
 //!
 //! A row is written in the transaction that ends its message, so it is there if and only if the
-//! message is gone, or a dead letter. Whatever removes messages otherwise than by a handler's `Ok`
-//! writes the rows in its own statement, where the topic's settings say so. The statements that
-//! acknowledge stay as they are: before them, in the same flight, goes one that copies what they
-//! are about to remove, and only where this process knows that the topic keeps a history.
+//! message is gone, or a dead letter. Whatever removes messages writes the rows in its own
+//! statement, where the topic's settings say so. Only the statements that acknowledge are the hot
+//! path, and have a second form that records what it removes, for topics that this process knows to
+//! keep a history. Of what ended together there it writes a row for all that have everything in
+//! common but their ids and the times when they were sent: mostly one for a transaction.
 //!
 //! Rows are in eight partitions by the five days in which they are over. Each is emptied as a
 //! whole, and used again.
@@ -22,7 +23,7 @@ use crate::words::{ClaimPlace, MessageId};
 use std::time::Duration;
 use uuid::Uuid;
 
-static RECORD_DONE: Statement = sql!("record_done", Keys);
+static END_RECORDED: Statement = sql!("end_recorded", Keys);
 static RECORD_LEASE: Statement = sql!("record_lease", Key);
 
 /// Returns whether a topic keeps a history, as far as this process knows.
@@ -32,9 +33,9 @@ pub(crate) fn is_kept(configs: &Configs, topic: &str) -> bool {
         .is_some_and(|setting| setting.config.keep_done.is_some())
 }
 
-/// Appends the record of messages that the next statement removes, whose transaction began so long
-/// ago; with what the handlers of some recorded.
-pub(crate) fn push_done(
+/// Appends the removal of messages, as [`settle::push_acknowledge`](crate::message::settle), and
+/// its record; the transaction began so long ago. With what the handlers of some recorded.
+pub(crate) fn push_end(
     flight: &mut Flight,
     topic: &str,
     how: How,
@@ -53,7 +54,7 @@ pub(crate) fn push_done(
         Value::Uuids(results.iter().map(|(id, _)| id.0).collect()),
         Value::Texts(results.iter().map(|(_, result)| Some(*result)).collect()),
     ];
-    flight.call(&RECORD_DONE, &values);
+    flight.call(&END_RECORDED, &values);
 }
 
 /// A message under a lease that the next statement removes.

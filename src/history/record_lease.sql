@@ -18,7 +18,7 @@ INSERT INTO outtray.history
 SELECT
     pg_catalog.floor(extract(epoch FROM clock_timestamp() + topic.keep_done_ms::float8 * interval '1 millisecond') / 86400::numeric)::bigint,
     held.topic, held.id, $4::text, clock_timestamp(), held.key,
-    -- As in `record_done`.
+    -- As in `end_recorded`.
     CASE WHEN strpos(held.headers::text, chr(92) || 'u'::text) = 0 THEN held.headers ->> 'message-type'::text END,
     held.sent_at, clock_timestamp() - $6::bigint::float8 * interval '1 microsecond',
     greatest(held.attempts, 0), $5::text, held.failures, $7::text::json,

@@ -166,9 +166,8 @@ impl<'m> Settlement<'m> {
         removed.map(|(held, _)| held.position).collect()
     }
 
-    /// Appends the record of the messages that the commit removes, whose transaction began so long
-    /// ago.
-    pub(crate) fn push_history(&self, flight: &mut Flight, topic: &str, since_begin: Duration) {
+    /// Appends the removal of the same messages, and its record; the transaction began so long ago.
+    pub(crate) fn push_recorded(&self, flight: &mut Flight, topic: &str, since_begin: Duration) {
         let (mut done, mut expired, mut results) = (Vec::new(), Vec::new(), Vec::new());
         for (held, outcome) in &self.decided {
             match outcome {
@@ -183,7 +182,7 @@ impl<'m> Settlement<'m> {
         for (how, places, results) in [(How::Done, done, results), (How::Expired, expired, vec![])]
         {
             if !places.is_empty() {
-                history::push_done(flight, topic, how, &places, since_begin, &results);
+                history::push_end(flight, topic, how, &places, since_begin, &results);
             }
         }
     }

@@ -125,6 +125,12 @@ fn shift(duration: Duration) -> String {
         let moved: Vec<String> = moved.collect();
         let _ = writeln!(text, "UPDATE outtray.{table} SET {};", moved.join(", "));
     }
+    // The one column with several times, "sent_ats".
+    let _ = writeln!(
+        text,
+        "UPDATE outtray.history SET sent_ats = ARRAY (SELECT sent.at - {us} * interval '1 microsecond'
+            FROM unnest(sent_ats) WITH ORDINALITY AS sent (at, n) ORDER BY sent.n) WHERE sent_ats IS NOT NULL;"
+    );
     text
 }
 

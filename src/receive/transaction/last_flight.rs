@@ -159,14 +159,13 @@ fn push_removals(
     settled: &Settlement<'_>,
     since_begin: Duration,
 ) {
-    let positions = settled.removals();
-    if positions.is_empty() {
-        return;
-    }
     if shared.keeps_history() {
-        settled.push_history(flight, &shared.topic, since_begin);
+        return settled.push_recorded(flight, &shared.topic, since_begin);
     }
-    settle::push_acknowledge(flight, &shared.topic, &positions);
+    let positions = settled.removals();
+    if !positions.is_empty() {
+        settle::push_acknowledge(flight, &shared.topic, &positions);
+    }
 }
 
 /// Appends the BEGIN of the next transaction and its claim; returns where that looks.

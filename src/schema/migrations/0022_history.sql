@@ -5,13 +5,16 @@
 SELECT set_config('history.tablespace', current_setting('default_tablespace'), true);
 SET LOCAL default_tablespace = '';
 
--- One row for each end, written in the transaction that ends the message, and never changed. A
--- message that was redriven may end again. Rows are in partitions by the five days in which they
+-- How messages ended, written in the transaction that ends them, and never changed. A message that
+-- was redriven may end again. A row is of one message, or of several that ended together and have
+-- all else in common, and whose ids begin alike: with the first 40 bits, which for those that
+-- outtray makes is a quarter of a second. Rows are in partitions by the five days in which they
 -- are over, so that each is emptied as a whole, however long topics keep theirs.
 CREATE TABLE outtray.history (
     -- The last day on which it is kept, counted from 1970.
     day bigint NOT NULL,
     topic text COLLATE "C" NOT NULL,
+    -- Of several, that of any.
     id uuid NOT NULL,
     -- done, dead, cancelled or expired
     how text NOT NULL,
@@ -37,16 +40,19 @@ CREATE TABLE outtray.history (
     -- Only where the topic keeps these, too.
     headers json,
     payload json,
-    body bytea
+    body bytea,
+    -- Of several messages the ids, and the times when they were sent, in the same order.
+    ids uuid[],
+    sent_ats timestamptz[]
 ) PARTITION BY LIST ((day / 5 % 8));
 
 -- Lists what ended last.
-CREATE INDEX history_ended ON outtray.history (topic, ended_at, id);
+CREATE INDEX history_ended ON outtray.history (topic, ended_at);
 CREATE INDEX history_id ON outtray.history (id);
 -- These two by another collation of the topic, as in `message_key`: only statements that say so can
 -- use them, and those can use no other.
-CREATE INDEX history_key ON outtray.history (topic COLLATE "POSIX", key, ended_at, id) WHERE key IS NOT NULL;
-CREATE INDEX history_how ON outtray.history (topic COLLATE "POSIX", how, ended_at, id) WHERE how <> 'done';
+CREATE INDEX history_key ON outtray.history (topic COLLATE "POSIX", key, ended_at) WHERE key IS NOT NULL;
+CREATE INDEX history_how ON outtray.history (topic COLLATE "POSIX", how, ended_at) WHERE how <> 'done';
 
 SELECT set_config('default_tablespace', current_setting('history.tablespace'), true);
 

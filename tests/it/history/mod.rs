@@ -4,6 +4,7 @@ mod by_hand;
 mod ends;
 mod looking;
 mod pruned;
+mod together;
 
 use crate::support::{DAY, Place};
 use outtray::{EndedMessage, HistoryQuery, How, Messaging, TopicConfig};

@@ -136,6 +136,11 @@ pub(crate) const CASES: &[Case] = &[
         run: delivery::history_drain_case,
     },
     Case {
+        name: "history-plain",
+        about: "the same beside plain SQL that records a row for each message",
+        run: delivery::history_plain_case,
+    },
+    Case {
         name: "dedupe",
         about: "as send-one with a dedupe key, beside the same without",
         run: delivery::dedupe_case,

@@ -1,7 +1,7 @@
 //! What the ways to deliver cost: keys, dedupe, each beside the same without.
 
 use super::bed::work::Task;
-use super::bed::{Bed, Result};
+use super::bed::{Bed, Result, plain};
 use super::plan::Effort;
 use super::report::Report;
 use outtray::{NewMessage, PoisonedKey, Sent, TopicConfig};
@@ -110,6 +110,32 @@ fn history(bed: &Bed, plan: &Effort, name: &'static str, task: Task) -> Result<R
     let (ours, theirs) = plan.compare(bed, messages, || pass(Some(60 * MINUTE)), || pass(None))?;
     topic.configure(TopicConfig::default())?;
     Ok(Report::new(name, messages).rates(ours, theirs, "without a history"))
+}
+
+/// As [`history_drain_case`], beside the same in plain SQL, which writes a row for each message.
+pub(crate) fn history_plain_case(bed: &Bed, plan: &Effort) -> Result<Report> {
+    let messages = plan.scaled(50_000);
+    let topic = bed.messaging.topic("work");
+    let kept = TopicConfig {
+        keep_done: Some(60 * MINUTE),
+        ..TopicConfig::default()
+    };
+    topic.configure(kept)?;
+    let filled = || bed.fill(messages).and_then(|()| bed.settle());
+    let (ours, theirs) = plan.compare(
+        bed,
+        messages,
+        || {
+            filled()?;
+            Ok(Task::Drain.with_workers(bed, messages, WORKERS)?.all)
+        },
+        || {
+            filled()?;
+            plain::drain_recorded(bed, WORKERS)
+        },
+    )?;
+    topic.configure(TopicConfig::default())?;
+    Ok(Report::new("history-plain", messages).rates(ours, theirs, plain::PREPARED))
 }
 
 /// Sends one message with a dedupe key to a transaction, beside the same without.

@@ -155,8 +155,21 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "an acknowledgement that removes nothing passes",
-        right: "HAVING count(*) <> pg_catalog.cardinality($3::bigint[])",
-        wrong: "HAVING count(*) < 0",
+        right: "    RETURNING message.seq
+)
+SELECT outtray.miscounted(count(*), pg_catalog.cardinality($3::bigint[]))
+FROM removed
+HAVING count(*) <> pg_catalog.cardinality($3::bigint[])",
+        wrong: "    RETURNING message.seq
+)
+SELECT outtray.miscounted(count(*), 0)
+FROM removed
+HAVING count(*) < 0",
+    },
+    Fault {
+        name: "the history has one of those that share a row",
+        right: "        CASE WHEN pg_catalog.cardinality(alike.ids) > 1 THEN alike.ids END,",
+        wrong: "        NULL::uuid[],",
     },
     Fault {
         name: "one that removes nothing passes where it is one message's",

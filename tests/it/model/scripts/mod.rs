@@ -7,7 +7,8 @@
 //! own and says what is found there in the end: rows, messages sent on, results, ends. `expected`
 //! says what has to be, from the scripts alone, but for which messages shared a batch and which
 //! were cancelled. In the end all dead letters are redriven, and handled by a handler that behaves;
-//! and what observers were `told` all the while has to be what the database has.
+//! and what observers were `told` all the while, and what is `kept` in the history, has to be what
+//! the database has.
 //! `faults` shows that faults are found.
 //!
 //! A round that fails is tried with fewer messages, and printed with its seed:
@@ -20,6 +21,7 @@
 mod acting;
 mod expected;
 mod faults;
+mod kept;
 mod misdoing;
 mod script;
 mod stage;
@@ -124,6 +126,7 @@ fn play(round: &Round, sabotage: &str) -> Result<(), String> {
             ));
         }
     }
+    kept::check(&stage, &round.messages, [&first, &found])?;
     told::check(&mut stage, &round.messages, [&first, &found])
 }
 
@@ -176,6 +179,7 @@ fn plain() -> Round {
             is_cancelled: false,
             is_leaky: false,
             is_wrapped: false,
+            keeps_history: true,
         },
         messages: vec![
             planned(0, &[&done]),

@@ -24,6 +24,8 @@ pub(super) struct Way {
     pub(super) is_leaky: bool,
     /// Middleware is around the handler, and a router is in front of one of single messages.
     pub(super) is_wrapped: bool,
+    /// The topic keeps its history.
+    pub(super) keeps_history: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,6 +206,7 @@ impl Round {
             is_cancelled: !is_log && rng.u8(..6) == 0,
             is_leaky: rng.u8(..6) == 0,
             is_wrapped: rng.u8(..3) == 0,
+            keeps_history: rng.bool(),
         };
         let trouble = rng.bool();
         let count = rng.usize(2..40);

@@ -3,6 +3,7 @@
 use super::WORK;
 use super::acting::{Actor, Work};
 use super::expected::{Asked, Fate, Final, Trace, Where};
+use super::kept;
 use super::script::{From, Hands, Round};
 use super::told::Told;
 use super::wrapped::{around_batches, around_one, around_reader, router};
@@ -77,7 +78,7 @@ const SUBSCRIPTIONS: &str = "
 pub(super) struct Stage {
     pub(super) place: Place,
     pub(super) actor: Arc<Actor>,
-    round: Round,
+    pub(super) round: Round,
     /// By the numbers of the messages.
     pub(super) ids: HashMap<usize, MessageId>,
     receiver: Option<Receiver>,
@@ -98,6 +99,7 @@ impl Stage {
         if round.way.is_suspect {
             place.sql("INSERT INTO outtray.topic (topic, suspect_until) VALUES ('work', now() + interval '1 minute'), ('work@reader', now() + interval '1 minute')");
         }
+        kept::configure(&place, round);
         if matches!(round.way.hands, Hands::Reader(_)) {
             let log = TopicConfig {
                 kind: TopicKind::Log,
@@ -214,7 +216,7 @@ impl Stage {
     }
 
     /// Returns the topic in which dead letters are.
-    fn ends_in(&self) -> Topic<'_> {
+    pub(super) fn ends_in(&self) -> Topic<'_> {
         let topic = match self.round.way.hands {
             Hands::Reader(_) => "work@reader",
             _ => WORK,

@@ -94,3 +94,14 @@ fn is_out(entry: &Entry) -> bool {
         _ => false,
     }
 }
+
+impl Model {
+    /// Returns how the messages of a topic ended, each time.
+    pub(super) fn history(&self, topic: usize) -> Vec<(usize, Vec<String>)> {
+        let entries = self.entries.iter().enumerate();
+        let ended = entries.filter(|(_, one)| one.topic == topic && !one.ends.is_empty());
+        ended
+            .map(|(label, one)| (label, one.ends.iter().copied().map(str::to_owned).collect()))
+            .collect()
+    }
+}

@@ -5,8 +5,9 @@ use super::reading::ASIDE;
 use super::real::{BOUNDED, Real};
 use super::seen::{Carried, LogState, Message, State, TopicState};
 use super::sending::{header, label};
-use outtray::{Expired, MessageId, MessageState};
+use outtray::{Expired, HistoryQuery, MessageId, MessageState};
 use postgres::Row;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 impl Real {
@@ -94,6 +95,7 @@ impl Real {
             leased,
             completions: self.completions(at),
             carried,
+            history: self.history(at),
             is_paused: topic.is_paused().unwrap(),
             settings: Settings {
                 max_attempts: config.max_attempts,
@@ -132,6 +134,16 @@ impl Real {
             (label, end.map(|end| end.how.to_string()))
         })
         .collect()
+    }
+
+    fn history(&self, topic: usize) -> Vec<(usize, Vec<String>)> {
+        let query = HistoryQuery::topic(TOPICS[topic]).limit(10_000);
+        let mut ends: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for one in self.place.messaging.history(&query).unwrap().iter().rev() {
+            let label = label(&self.ids, one.id);
+            ends.entry(label).or_default().push(one.how.to_string());
+        }
+        ends.into_iter().collect()
     }
 
     /// Finds out what each message carries.

@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) is_asked: bool,
     /// How it ended, if it is tracked.
     completion: Option<&'static str>,
+    /// How it ended, each time.
+    pub(super) ends: Vec<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +141,7 @@ impl Model {
             is_over: false,
             is_asked: false,
             completion: None,
+            ends: Vec::new(),
         });
     }
 
@@ -285,6 +288,9 @@ impl Model {
     pub(super) fn end(&mut self, label: usize, at: At, how: &'static str) {
         let entry = &mut self.entries[label];
         entry.at = at;
+        if how != "purged" {
+            entry.ends.push(how);
+        }
         if entry.completion.is_none_or(|before| before == "dead") {
             entry.completion = Some(how);
         }
@@ -378,6 +384,7 @@ impl Model {
                     Carried::new(label, self.entries[label].kind, self.entries[label].is_over)
                 })
                 .collect(),
+            history: self.history(topic),
             is_paused: self.is_paused[topic],
             settings: self.settings[topic],
         }

@@ -4,7 +4,7 @@
 //! begun then. Time passes by moving rows.
 
 use super::hands::MAX_ATTEMPTS;
-use super::op::{Answer, Kind, LOG, Op, PLAIN, Settings, TOPICS};
+use super::op::{Answer, Kind, LOG, Op, PLAIN, QUEUES, Settings, TOPICS};
 use super::pure::other;
 use super::reading::EFFECTS;
 use super::seen::{Delivery, Seen};
@@ -55,8 +55,10 @@ impl Real {
             parks: false,
             held: Vec::new(),
         };
-        let bounded = config(BOUNDED, Settings::default());
-        real.topic(BOUNDED).configure(bounded).unwrap();
+        for topic in 0..QUEUES {
+            let config = config(topic, Settings::default());
+            real.topic(topic).configure(config).unwrap();
+        }
         let log = TopicConfig {
             kind: TopicKind::Log,
             ..TopicConfig::default()
@@ -324,6 +326,7 @@ fn config(topic: usize, settings: Settings) -> TopicConfig {
         // Never reached: what is counted is compared.
         max_length: (topic == BOUNDED).then_some(100_000),
         max_in_work_per_key: settings.is_double.then_some(2),
+        keep_done: Some(24 * LATER),
         ..TopicConfig::default()
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct TopicState {
     pub(super) completions: Vec<(usize, Option<String>)>,
     /// What each that is there carries besides, in the order of sending.
     pub(super) carried: Vec<Carried>,
+    /// How messages ended, each time, as the history has it; in the order of sending.
+    pub(super) history: Vec<(usize, Vec<String>)>,
     pub(super) is_paused: bool,
     pub(super) settings: Settings,
 }

@@ -118,7 +118,8 @@ INSERT INTO outtray.change (topic, id, at, operator, what)
 SELECT topic_of(n), id_of(n), now() - (CASE WHEN n <= 300 THEN 100 ELSE 1 END) * interval '1 day', 'ada', 'paused'
 FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.history (day, topic, id, how, ended_at, key, sent_at, attempts)
-SELECT floor(extract(epoch FROM now()) / 86400)::bigint + 1, topic_of(n), id_of(n),
+SELECT floor(extract(epoch FROM now()) / 86400)::bigint + 1, topic_of(n),
+    (lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000')::uuid,
     CASE WHEN n % 10 = 0 THEN 'dead' ELSE 'done' END, now() - n * interval '1 s',
     CASE WHEN n % 2 = 0 THEN 'key-' || n % 5000 END, now() - interval '1 day', 1
 FROM generate_series($from, $to) AS n;

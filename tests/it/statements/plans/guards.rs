@@ -109,7 +109,7 @@ const IN_FLIGHTS: &[&str] = &[
     "prune_ticks",
     "prune_vacated",
     "put_back",
-    "record_done",
+    "end_recorded",
     "release",
     "stalled_keys",
     "suspicion",

@@ -86,11 +86,12 @@ impl Bed {
         )
     }
 
-    /// Puts this many messages on topic `work`.
+    /// Puts this many messages on topic `work`, with ids that begin with the time, as all have that
+    /// outtray makes.
     pub(crate) fn fill(&self, messages: u64) -> Result<()> {
         self.sql(&format!(
             "INSERT INTO outtray.message (topic, rank, id, payload)
-             SELECT 'work', 0, gen_random_uuid(), json_build_object('n', n)
+             SELECT 'work', 0, outtray.new_id(n), json_build_object('n', n)
              FROM generate_series(1, {messages}) AS n"
         ))
     }

@@ -91,6 +91,30 @@ pub(crate) fn drain(bed: &Bed, connections: usize) -> Result<Duration> {
     })
 }
 
+/// The same, and a row for each message in a history with the indexes of ours.
+pub(crate) fn drain_recorded(bed: &Bed, connections: usize) -> Result<Duration> {
+    on_threads(bed, connections, |client| {
+        let take = client.prepare(
+            "WITH ready AS MATERIALIZED (
+                     SELECT rank, seq FROM outtray.message WHERE topic = 'work'
+                     ORDER BY rank, seq LIMIT 64 FOR UPDATE SKIP LOCKED),
+                 gone AS (
+                     DELETE FROM outtray.message USING ready
+                     WHERE topic = 'work' AND message.rank = ready.rank AND message.seq = ready.seq
+                     RETURNING message.topic, message.id, message.key, message.sent_at, message.attempts,
+                         message.payload::text),
+                 recorded AS (
+                     INSERT INTO outtray.history
+                         (day, topic, id, how, ended_at, key, sent_at, started_at, attempts, process)
+                     SELECT floor(extract(epoch FROM now()) / 86400)::bigint + 1, topic, id, 'done', clock_timestamp(), key, sent_at, now(), attempts + 1, 'plain'
+                     FROM gone)
+                 SELECT id, payload FROM gone",
+        )?;
+        while !client.query(&take, &[])?.is_empty() {}
+        Ok(())
+    })
+}
+
 /// One transaction for each message: claim, insert, send, delete. Returns the time and the way.
 pub(crate) fn handle(
     bed: &Bed,

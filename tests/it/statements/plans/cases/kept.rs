@@ -275,7 +275,11 @@ pub(super) fn kept() -> Vec<Case> {
             Rows(100),
             &[t, "0", "253402300800000000", &id(0), "100", "'dead'"],
         ),
-        case("history_of_id", Rows(10), &[&id(1000), "10", "NULL"]),
+        case(
+            "history_of_id",
+            Rows(10),
+            &["'000003e8-0000-7000-8000-000000000000'", "10", "NULL"],
+        ),
         case(
             "history_of_key",
             Rows(20),

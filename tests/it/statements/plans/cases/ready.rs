@@ -21,7 +21,7 @@ pub(super) fn ready() -> Vec<Case> {
     vec![
         case("acknowledge", Rows(64), &[t, &zeros(64), &places]),
         case(
-            "record_done",
+            "end_recorded",
             Rows(64 * 2),
             &[
                 t,
