@@ -5,11 +5,12 @@
 //! that ends messages must never wait for a sender, so it only notes the vacated room in rows of
 //! its own. Senders subtract those from the number when it looks full.
 
+pub(crate) mod ahead;
 pub(crate) mod round;
 pub(crate) mod take;
 
 use crate::db::run::{BATCH, PRUNING};
-use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
+use crate::db::{Params, Run, Statement, column, columns, execute, first, query, sql};
 use crate::words::Result;
 
 static PRUNE_VACATED: Statement = sql!("prune_vacated", Kept);
@@ -24,6 +25,7 @@ static FORGET_ROOM: Statement = sql!("forget_room", Kept);
 static LOCK_ROOM: Statement = sql!("lock_room", Kept);
 static LOOK_ROOM: Statement = sql!("look_room", Kept);
 static RECOUNT_ROOM: Statement = sql!("recount_room", Kept);
+static RETURN_ROOM: Statement = sql!("return_room", Key);
 static TAKE_ROOM: Statement = sql!("take_room", Kept);
 
 /// A topic that has more notes of vacated room than this is looked after: senders read them all
@@ -42,11 +44,16 @@ pub(crate) struct Look {
     pub(crate) is_fresh: bool,
 }
 
-/// Adds `messages` to the number if there is room for them, and returns whether there was. Waits
-/// for senders that hold it.
-pub(crate) fn add(run: &mut dyn Run, topic: &str, messages: i64, limit: i64) -> Result<bool> {
+/// Adds `messages` to the number if there is room for them; returns what it is then, or `None`.
+/// Waits for senders that hold it.
+pub(crate) fn add(
+    run: &mut dyn Run,
+    topic: &str,
+    messages: i64,
+    limit: i64,
+) -> Result<Option<i64>> {
     let params: Params<'_> = &[&topic, &messages, &limit];
-    Ok(execute(run, &TAKE_ROOM, params, DOING)? > 0)
+    first(&query(run, &TAKE_ROOM, params, DOING)?, "used")
 }
 
 /// Looks without locking; `None` if the room was never counted.

@@ -11,7 +11,7 @@
 //! to wait for another sender keeps the row that it came for, whatever it then finds there. So each
 //! try of a sender that may wait has a savepoint, and is undone before the wait.
 
-use crate::capacity;
+use crate::capacity::{self, ahead::RoomAhead};
 use crate::db::commands::{KEEP_ROOM, TRY_ROOM, UNDO_ROOM};
 use crate::db::{Run, Statement};
 use crate::threads::mutex::Mutex;
@@ -62,7 +62,8 @@ pub(crate) struct RoomWanted<'t> {
 
 /// Takes room in all of these topics, or in none; waits for it. Topics are sorted: two that want
 /// the same ones wait for each other in one direction only. `pending` says how many messages of a
-/// topic the transaction has room for and did not store yet.
+/// topic the transaction has room for and did not store yet. Room that was taken `ahead` is spent
+/// first, and some more of it is taken where the transaction has taken some before.
 ///
 /// # Errors
 /// `Full`, with nothing taken and the transaction as it was; and those of the statements.
@@ -71,15 +72,27 @@ pub(crate) fn take(
     counts: &Counts,
     wanted: &[RoomWanted<'_>],
     pending: &dyn Fn(&str) -> usize,
+    ahead: &mut RoomAhead,
 ) -> Result<()> {
     let mut taking = Taking {
         run,
         counts,
         pending,
+        ahead,
     };
-    taking
-        .wait_for_room(wanted)
-        .map_err(|error| held_up(error, &named(wanted)))
+    let taken = taking
+        .take_ahead(wanted)
+        .and_then(|is_taken| match is_taken {
+            true => Ok(()),
+            false => taking.wait_for_room(wanted),
+        });
+    taken.map_err(|error| held_up(error, &named(wanted)))
+}
+
+/// Spends room that was taken ahead, for messages to one topic. Returns false if there is too
+/// little of it.
+pub(crate) fn spend(ahead: &mut RoomAhead, wanted: &[RoomWanted<'_>]) -> bool {
+    matches!(wanted, [only] if ahead.spend(only.topic, only.messages))
 }
 
 /// Says whose room it is.
@@ -98,9 +111,27 @@ struct Taking<'a> {
     run: &'a mut dyn Run,
     counts: &'a Counts,
     pending: &'a dyn Fn(&str) -> usize,
+    ahead: &'a mut RoomAhead,
 }
 
 impl Taking<'_> {
+    /// Takes room in the only topic and some more for later, if the transaction holds its row and
+    /// there is as much. Returns whether it did.
+    fn take_ahead(&mut self, wanted: &[RoomWanted<'_>]) -> Result<bool> {
+        let [only] = wanted else { return Ok(false) };
+        let (topic, messages, limit) = (only.topic, only.messages, only.limit);
+        let needed = messages - self.ahead.left(topic);
+        let more = self.ahead.wanted(topic, needed, limit);
+        if more == 0 {
+            return Ok(false);
+        }
+        let used = capacity::add(self.run, topic, needed + more, limit)?;
+        if let Some(used) = used {
+            self.ahead.note(topic, messages, more, used);
+        }
+        Ok(used.is_some())
+    }
+
     fn wait_for_room(&mut self, wanted: &[RoomWanted<'_>]) -> Result<()> {
         // Two round trips, for those alone who may have something to undo.
         let is_undone = wanted.len() > 1 || wanted.iter().any(|wanted| !wanted.wait.is_zero());
@@ -111,7 +142,11 @@ impl Taking<'_> {
             if is_undone {
                 self.mark(&[&TRY_ROOM])?;
             }
+            let before = self.ahead.clone();
             let full = self.try_all(wanted)?;
+            if full.is_some() {
+                *self.ahead = before;
+            }
             if is_undone {
                 self.mark(full.as_ref().map_or(&[&KEEP_ROOM], |_| &UNDO))?;
             }
@@ -142,12 +177,21 @@ impl Taking<'_> {
         wanted: &'w [RoomWanted<'t>],
     ) -> Result<Option<(&'w RoomWanted<'t>, bool)>> {
         for wanted in wanted {
-            let (topic, messages, limit) = (wanted.topic, wanted.messages, wanted.limit);
-            while !capacity::add(self.run, topic, messages, limit)? {
-                if let Some(can_change) = self.find_room(topic, messages, limit)? {
+            let (topic, limit) = (wanted.topic, wanted.limit);
+            if self.ahead.spend(topic, wanted.messages) {
+                continue;
+            }
+            // What is left of before is too little.
+            let needed = wanted.messages - self.ahead.left(topic);
+            let used = loop {
+                if let Some(used) = capacity::add(self.run, topic, needed, limit)? {
+                    break used;
+                }
+                if let Some(can_change) = self.find_room(topic, needed, limit)? {
                     return Ok(Some((wanted, can_change)));
                 }
-            }
+            };
+            self.ahead.note(topic, wanted.messages, 0, used);
         }
         Ok(None)
     }
@@ -156,6 +200,7 @@ impl Taking<'_> {
     /// waiting helps.
     fn find_room(&mut self, topic: &str, messages: i64, limit: i64) -> Result<Option<bool>> {
         let pending = i64::try_from((self.pending)(topic)).unwrap_or(i64::MAX);
+        let pending = pending.saturating_add(self.ahead.left(topic));
         let Some(look) = capacity::look(self.run, topic)? else {
             capacity::recount(self.run, topic, limit, pending)?;
             return Ok(None);

@@ -84,6 +84,12 @@ impl CallerSql {
         self.read.any(&[what]) || seen.is_some_and(|seen| seen.any(&[what]))
     }
 
+    /// Returns whether the caller's SQL may have opened a savepoint since the last call.
+    pub(crate) fn may_have_saved(&self) -> bool {
+        // What was lent to the caller is not seen, and assumed to have taken locks.
+        self.has_done(SideEffects::SAVED) || self.is_blind() && self.has_done(SideEffects::LOCKED)
+    }
+
     /// Returns whether the caller's SQL did since the last call what cannot be put back.
     pub(crate) fn is_spoiling(&self) -> bool {
         self.has_done(SideEffects::SPOILT)

@@ -10,6 +10,7 @@ use crate::capacity::take::{self as room, RoomWanted};
 use crate::dedupe::{self, KeyHolder, KeyWish, KnownHolders};
 use crate::observe::{spans, trace};
 use crate::session::messaging_session::MessagingSession;
+use crate::session::outbox::Outbox;
 use crate::session::savepoint::Savepoint;
 use crate::session::transaction_state::TransactionState;
 use crate::settings::Setting;
@@ -204,10 +205,18 @@ impl MessagingSession<'_> {
                 wanted.push(RoomWanted::new(topic, messages, limit, wait)?);
             }
         }
+        if room::spend(&mut self.outbox.room, &wanted) {
+            return Ok(());
+        }
+        let mut ahead = std::mem::take(&mut self.outbox.room);
+        ahead.close(self.transaction.may_be_undone_unseen());
         let (outbox, counts) = (&self.outbox, &self.process.counts);
         let pending = |topic: &str| outbox.bounded(topic);
-        self.transaction
-            .ask(|run| room::take(run, counts, &wanted, &pending))
+        let taken = self
+            .transaction
+            .ask(|run| room::take(run, counts, &wanted, &pending, &mut ahead));
+        self.outbox.room = ahead;
+        taken
     }
 
     /// Takes the dedupe keys of the messages and returns which messages are new.
@@ -337,6 +346,17 @@ impl MessagingSession<'_> {
             true => self.store_early(),
             false => Ok(()),
         }
+    }
+}
+
+impl Outbox {
+    /// Returns how many messages for a bounded topic are kept here.
+    fn bounded(&self, topic: &str) -> usize {
+        let kept = self.ready.iter().chain(&self.waiting);
+        kept.filter(|outgoing| {
+            outgoing.on_end.has(OnEnd::BOUNDED) && outgoing.message.topic == topic
+        })
+        .count()
     }
 }
 

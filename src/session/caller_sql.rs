@@ -15,6 +15,7 @@
 //! transaction, so that the restore commits or rolls back with the rest. If something cannot be
 //! restored, the connection is closed.
 
+use crate::connect::caller_sql::CallerSql;
 use crate::db::commands::{CHECK_DEFERRED, script};
 use crate::db::standing;
 use crate::session::savepoint::Savepoint;
@@ -174,6 +175,16 @@ impl SessionTransaction<'_> {
         };
         self.state.mark_stale();
         Some(error)
+    }
+
+    /// Returns whether statements of ours may be undone without our notice: by a savepoint of the
+    /// caller's, or in a transaction of its own.
+    pub(super) fn may_be_undone_unseen(&mut self) -> bool {
+        self.is_joined()
+            || self
+                .state
+                .caller_sql()
+                .is_some_and(CallerSql::may_have_saved)
     }
 
     /// Returns whether a setting of the caller's outlasts its part, so that no other part may

@@ -143,6 +143,7 @@ impl MessagingSession<'_> {
                 publish::push_check(&mut flight, version);
                 flight.command(&commands::RELEASE_PUBLISHED);
                 self.outbox.push_all(&mut flight);
+                self.outbox.room.push_return(&mut flight);
                 flight.commit();
                 open.fly(flight).map(drop)
             }
@@ -212,6 +213,9 @@ impl MessagingSession<'_> {
             self.outbox
                 .store_last(self.transaction.state.current()?)
                 .map_err(not_stored)?;
+        }
+        if !matches!(self.transaction.state, TransactionState::Joined(_)) {
+            self.outbox.room.push_return(&mut last);
         }
         // Storing a message also proves that the transaction is not aborted.
         if last.is_empty() {

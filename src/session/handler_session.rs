@@ -237,6 +237,7 @@ impl<'c> HandlerSession<'c> {
             outbox.store_last(transaction.state.own()?)?;
         }
         transaction.push_leaving(&mut flight, is_checked);
+        outbox.room.push_return(&mut flight);
         Ok(flight)
     }
 
@@ -357,6 +358,7 @@ impl<'c> HandlerSession<'c> {
         if !outbox.push_few(&mut flight) {
             outbox.store_last(own).map_err(not_stored)?;
         }
+        outbox.room.push_return(&mut flight);
         Ok(flight)
     }
 

@@ -4,6 +4,7 @@
 //! statement. So sending costs one round trip at most, and none if the handler fails. Every message
 //! here has been checked already, so that the database has no reason to refuse it.
 
+use crate::capacity::ahead::RoomAhead;
 use crate::completion;
 use crate::db::{Flight, Run};
 use crate::dependencies;
@@ -48,6 +49,8 @@ pub(crate) struct Outbox {
     pub(super) matched: Matched,
     /// Deliveries that are settled if the transaction commits.
     settled: Vec<UndoSettled>,
+    /// Room in bounded topics that was taken ahead.
+    pub(super) room: RoomAhead,
     /// Where the current part began.
     part: OutboxMark,
     /// Where the [bundle](crate::session::savepoint::Bundle) began.
@@ -126,17 +129,18 @@ impl Outbox {
     pub(crate) fn begin_anew(&mut self) {
         self.part = OutboxMark::default();
         self.bundle = OutboxMark::default();
+        self.room = RoomAhead::default();
         self.take_matched();
     }
 
     /// Drops the messages and settled deliveries of the current part.
     pub(crate) fn roll_back_part(&mut self) {
-        self.roll_back(self.part);
+        self.roll_back(self.part.clone());
     }
 
     /// Drops the messages and settled deliveries of the bundle.
     pub(crate) fn roll_back_bundle(&mut self) {
-        self.roll_back(self.bundle);
+        self.roll_back(self.bundle.clone());
     }
 
     pub(super) fn mark(&self) -> OutboxMark {
@@ -147,6 +151,7 @@ impl Outbox {
             bytes: self.bytes,
             log: self.log.len(),
             settled: self.settled.len(),
+            room: self.room.clone(),
         }
     }
 
@@ -158,11 +163,12 @@ impl Outbox {
         self.log.truncate(mark.log);
         self.settled.truncate(mark.settled);
         self.bytes = mark.bytes;
+        self.room = mark.room;
     }
 
     /// Returns whether the messages of the current part are to be stored before its end.
     pub(crate) fn is_full(&self) -> bool {
-        let mark = self.part;
+        let mark = &self.part;
         let messages = self.ready.len() - mark.ready + self.waiting.len() - mark.waiting
             + self.entries.len()
             - mark.entries;
@@ -184,7 +190,7 @@ impl Outbox {
 
     /// Stores the messages of the current part.
     pub(crate) fn store_part(&mut self, run: &mut dyn Run) -> Result<()> {
-        self.store_since(run, self.part, keys::send::send)
+        self.store_since(run, self.part.clone(), keys::send::send)
     }
 
     /// Stores all messages.
@@ -285,15 +291,6 @@ impl Outbox {
             send::push_send(flight, &outgoing);
         }
         true
-    }
-
-    /// Returns how many messages for a bounded topic are kept here.
-    pub(crate) fn bounded(&self, topic: &str) -> usize {
-        let kept = self.ready.iter().chain(&self.waiting);
-        kept.filter(|outgoing| {
-            outgoing.on_end.has(OnEnd::BOUNDED) && outgoing.message.topic == topic
-        })
-        .count()
     }
 
     /// Makes messages tracked that are not stored yet; returns the ids of the others, each once.

@@ -1,7 +1,9 @@
 //! A state of the outbox.
 
+use crate::capacity::ahead::RoomAhead;
+
 /// A state of the outbox to return to.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct OutboxMark {
     pub(super) ready: usize,
     pub(super) waiting: usize,
@@ -9,4 +11,5 @@ pub(super) struct OutboxMark {
     pub(super) bytes: usize,
     pub(super) log: usize,
     pub(super) settled: usize,
+    pub(super) room: RoomAhead,
 }

@@ -63,7 +63,7 @@ impl Outbox {
     /// Takes out the copies of one. Those of all that came after it were taken out before, and may
     /// be back: that changes no place of this one.
     pub(super) fn take_copies(&mut self, of: &Publication) -> Vec<Outgoing> {
-        let (from, to) = (of.before, of.after);
+        let (from, to) = (&of.before, &of.after);
         let ready = self.ready.drain(from.ready..to.ready);
         let mut copies: Vec<Outgoing> = ready.collect();
         copies.extend(self.waiting.drain(from.waiting..to.waiting));
@@ -75,7 +75,7 @@ impl Outbox {
 
     /// Puts others in their place.
     pub(super) fn put_copies(&mut self, of: &Publication, copies: Vec<Outgoing>) {
-        let at = of.before;
+        let at = &of.before;
         self.bytes += bytes(&copies);
         // Their ids are younger than those of what was sent after them.
         self.is_out_of_order = true;

@@ -19,7 +19,8 @@ DECLARE
     number bigint;
 BEGIN
     LOOP
-        {take_room: mine, wanted, most};
+        {take_room: mine, wanted, most}
+        INTO number;
         IF FOUND THEN
             RETURN;
         END IF;

@@ -1,6 +1,7 @@
 //! A bounded topic holds as many messages as it may: senders wait for room, or hear that it is
 //! full, and go on.
 
+mod ahead;
 mod waiting;
 
 use crate::support::{DAY, Gate, PATIENCE, Place, client, eventually, pass_time, process, reject};

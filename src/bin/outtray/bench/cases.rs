@@ -151,6 +151,11 @@ pub(crate) const CASES: &[Case] = &[
         run: delivery::dedupe_session_case,
     },
     Case {
+        name: "bounded",
+        about: "one by one to a bounded topic, 1,000 to a session, beside the same without a bound",
+        run: delivery::bounded_case,
+    },
+    Case {
         name: "publish",
         about: "as send-one, published to one subscriber, beside the same sends",
         run: fan_out::publish_case,

@@ -173,6 +173,25 @@ fn dedupe(
     Ok(Report::new(name, messages).rates(ours, theirs, "without a dedupe key"))
 }
 
+/// Sends one by one to a bounded topic, 1,000 to a session, beside the same without a bound.
+pub(crate) fn bounded_case(bed: &Bed, plan: &Effort) -> Result<Report> {
+    let messages = plan.scaled(100_000);
+    let topic = bed.messaging.topic("bounded");
+    let pass = |max_length: Option<u64>| -> Result<Duration> {
+        topic.configure(TopicConfig {
+            max_length,
+            ..TopicConfig::default()
+        })?;
+        bed.settle()?;
+        let started = Instant::now();
+        send(bed, "bounded", messages, |_, message| message)?;
+        Ok(started.elapsed())
+    };
+    let (ours, theirs) = plan.compare(bed, messages, || pass(Some(messages)), || pass(None))?;
+    topic.configure(TopicConfig::default())?;
+    Ok(Report::new("bounded", messages).rates(ours, theirs, "without a bound"))
+}
+
 /// Sends `messages`, 1,000 to a transaction.
 pub(super) fn send(
     bed: &Bed,

@@ -376,6 +376,7 @@ pub(super) fn kept() -> Vec<Case> {
         ),
         case("take_free_slots", Rows(100), &[t, "100"]),
         case("take_room", Rows(1), &[t, "1", "100000"]),
+        case("return_room", Rows(1), &[t, "1", "100000"]),
         case("take_slots", Rows(20), &[t, "100", "10", "3"]),
         case(
             "take_tokens",
