@@ -329,11 +329,20 @@ impl Run for Connection {
         count(&mut *self.client, &mut self.cache, mode, statement, params)
     }
 
+    fn copies_at_once(&self) -> bool {
+        !self.bounds_each && self.flight().takes_rows()
+    }
+
     fn copy(
         &mut self,
-        statement: &Statement,
+        statement: &'static Statement,
         rows: &dyn Fn() -> Vec<u8>,
     ) -> Option<DriverResult<()>> {
+        if self.copies_at_once() {
+            let mut flight = self.flight();
+            flight.copy(statement, &rows());
+            return Some(self.fly(flight).map(drop));
+        }
         let is_prepared = self.mode() == CallMode::Prepared;
         is_prepared.then(|| copy(&mut *self.client, &mut self.cache, statement, &rows()))
     }

@@ -170,8 +170,10 @@ impl Answers {
 
     /// Begins with a message, and decides whether the driver is to hear it.
     fn begin(&mut self, kind: u8, heard: &mut Vec<u8>) {
-        // Parsed, bound, closed, no rows: a text query is not told. A tag waits for the next one.
-        self.is_passing = self.before > 0 || !matches!(kind, b'1' | b'2' | b'3' | b'n' | b'C');
+        // Parsed, bound, closed, no rows, ready for those of a COPY: a text query is not told. A
+        // tag waits for the next one.
+        let is_told = !matches!(kind, b'1' | b'2' | b'3' | b'n' | b'G' | b'C');
+        self.is_passing = self.before > 0 || is_told;
         match kind {
             _ if self.before > 0 => {}
             b'C' => self.tag.clone_from(&self.head),
@@ -232,6 +234,7 @@ mod tests {
         check(0, "12nC2TDDC2nCZ", "TDDCZ");
         check(0, "12C2EZ", "EZ");
         check(0, "1EZ", "EZ");
+        check(0, "2GC2CZ", "CZ");
         // What comes before and after belongs to others.
         check(0, "1CZ1CZE", "CZ1CZE");
         check(2, "1CZ2CZ12CZ", "1CZ2CZCZ");

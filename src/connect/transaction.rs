@@ -128,11 +128,20 @@ impl Run for OpenTransaction<'_> {
         )
     }
 
+    fn copies_at_once(&self) -> bool {
+        self.flight().takes_rows()
+    }
+
     fn copy(
         &mut self,
-        statement: &Statement,
+        statement: &'static Statement,
         rows: &dyn Fn() -> Vec<u8>,
     ) -> Option<DriverResult<()>> {
+        if self.copies_at_once() {
+            let mut flight = OpenTransaction::flight(self);
+            flight.copy(statement, &rows());
+            return Some(self.fly(flight).map(drop));
+        }
         let is_prepared = self.mode == CallMode::Prepared;
         is_prepared.then(|| copy(&mut self.transaction, self.cache, statement, &rows()))
     }

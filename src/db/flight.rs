@@ -214,6 +214,20 @@ impl Flight {
         }
     }
 
+    /// Returns whether rows of a COPY can travel with it.
+    pub(crate) fn takes_rows(&self) -> bool {
+        self.transport == Transport::Protocol(CallMode::Prepared)
+    }
+
+    /// Appends a COPY and its rows in the binary format, if it [takes](Self::takes_rows) them. The
+    /// server asks for rows once it has the statement, but takes those that are there already.
+    pub(crate) fn copy(&mut self, statement: &'static Statement, rows: &[u8]) {
+        self.is_empty = false;
+        self.named.push(statement);
+        protocol::run(&mut self.messages, statement.prepared(), 0, false, |_| {});
+        protocol::copied(&mut self.messages, rows);
+    }
+
     fn call_by_name(&mut self, statement: &'static Statement, values: &[Value<'_>]) {
         self.is_empty = false;
         let is_command = values.is_empty() && !statement.may_have_rows();

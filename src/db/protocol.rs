@@ -72,6 +72,12 @@ pub(crate) fn run(
     });
 }
 
+/// Hands over all rows of a COPY.
+pub(crate) fn copied(to: &mut Vec<u8>, rows: &[u8]) {
+    message(to, b'd', |body| body.extend_from_slice(rows));
+    message(to, b'c', |_| {});
+}
+
 /// Ends what was asked: the server answers.
 pub(crate) fn sync(to: &mut Vec<u8>) {
     message(to, b'S', |_| {});

@@ -26,12 +26,17 @@ pub(crate) trait Run {
     /// Runs commands in one round trip.
     fn commands(&mut self, commands: &[&'static Statement]) -> DriverResult<()>;
 
-    /// Runs a COPY from rows in its binary format. Two round trips once it is prepared. Returns
-    /// `None`, with nothing sent, where nothing can stay prepared: on a caller's connection, and
-    /// behind a pooler.
+    /// Returns whether [`copy`](Self::copy) takes one round trip once it is prepared.
+    fn copies_at_once(&self) -> bool {
+        false
+    }
+
+    /// Runs a COPY from rows in its binary format. Two round trips once it is prepared, or one.
+    /// Returns `None`, with nothing sent, where nothing can stay prepared: on a caller's
+    /// connection, and behind a pooler.
     fn copy(
         &mut self,
-        statement: &Statement,
+        statement: &'static Statement,
         rows: &dyn Fn() -> Vec<u8>,
     ) -> Option<DriverResult<()>> {
         let _ = (statement, rows);
