@@ -13,7 +13,7 @@
 pub(crate) mod round;
 
 use crate::db::run::{BATCH, PRUNING};
-use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
+use crate::db::{Flight, Params, Run, Statement, Value, column, execute, first, query, sql};
 use crate::message::end::{End, How};
 use crate::words::rare::Remembered;
 use crate::words::{Doing, Error, ErrorKind, MessageId, OnEnd, Result};
@@ -150,6 +150,12 @@ pub(crate) fn take(
         .iter()
         .map(|wish| known.get(wish).ok_or_else(|| contested(wish)))
         .collect()
+}
+
+/// Returns the id that has a key, if one has.
+pub(crate) fn holder(run: &mut dyn Run, topic: &str, key: &str) -> Result<Option<Uuid>> {
+    let (topics, keys) = (vec![topic], vec![key]);
+    first(&query(run, &KNOWN_DEDUPE, &[&topics, &keys], DOING)?, "id")
 }
 
 /// Frees keys that were taken in this transaction.

@@ -1,6 +1,6 @@
 //! Stores messages.
 
-use crate::db::{Flight, Params, Run, Statement, column, execute, first, query, sql};
+use crate::db::{Flight, Params, Run, Statement, column, execute, query, sql};
 use crate::message::copy;
 use crate::message::written::{Columns, Only, Param};
 use crate::words::limits::micros;
@@ -8,7 +8,6 @@ use crate::words::new_message::ReadyWhen;
 use crate::words::rare::Remembered;
 use crate::words::{Doing, MessageId, Outgoing, Result};
 use std::collections::HashSet;
-use uuid::Uuid;
 
 static SCHEDULE: Statement = sql!("schedule", Kept);
 static SEND: Statement = sql!("send", Kept);
@@ -49,15 +48,14 @@ pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     execute(run, &SEND, &Columns::of(messages).plain(), STORING).map(drop)
 }
 
-/// Stores a plain message in a transaction of its own unless the dedupe key is taken; returns the
-/// id that has it. Where another transaction holds the key, stores nothing and returns `None`: the
-/// caller has to look.
+/// Stores a plain message in a transaction of its own unless there is a row for its dedupe key;
+/// returns whether it did.
 pub(crate) fn send_deduped(
     run: &mut dyn Run,
     outgoing: &Outgoing,
     key: &str,
     remembered: Remembered,
-) -> Result<Option<Uuid>> {
+) -> Result<bool> {
     let only = Only::of(outgoing);
     let [topic, rank, id, headers, payload, body] = only.params();
     let window = Some(remembered.micros()).filter(|window| *window > 0);
@@ -65,8 +63,7 @@ pub(crate) fn send_deduped(
     let params: Params<'_> = &[
         topic, rank, id, headers, payload, body, &key, &window, &on_end,
     ];
-    let rows = query(run, &SEND_DEDUPED, params, STORING)?;
-    first(&rows, "id")
+    Ok(execute(run, &SEND_DEDUPED, params, STORING)? > 0)
 }
 
 /// Stores messages that wait: one statement. Returns those that are ready, since their time is

@@ -11,6 +11,7 @@
 use crate::connect::refused::is_standby;
 use crate::db::Flight;
 use crate::db::commands;
+use crate::dedupe;
 use crate::message::send;
 use crate::observe::spans;
 use crate::publish;
@@ -171,7 +172,7 @@ impl MessagingSession<'_> {
 
     /// Sends the one message of a session that does nothing else. A plain message with a dedupe key
     /// is stored at once, in a single statement that is its own transaction: asking for the key
-    /// first would take a second round trip.
+    /// first would take a second round trip. Only one that is not stored asks who has the key.
     ///
     /// # Errors
     /// Those of [`send`](Self::send) and, for a message that is stored at once, those of
@@ -184,7 +185,7 @@ impl MessagingSession<'_> {
         {
             let run = self.transaction.state.current()?;
             let stored = send::send_deduped(run, &outgoing, key, *remembered);
-            let holder = stored.map_err(|error| {
+            let is_stored = stored.map_err(|error| {
                 let topic = &outgoing.message.topic;
                 let error = held_up(
                     error,
@@ -192,11 +193,12 @@ impl MessagingSession<'_> {
                 );
                 alone(error, || vec![outgoing.id])
             })?;
-            if holder == Some(outgoing.id.0) {
+            if is_stored {
                 self.outbox.note(&outgoing);
                 return Ok(Sent::New(outgoing.id));
             }
-            if let Some(holder) = holder {
+            let run = self.transaction.state.current()?;
+            if let Some(holder) = dedupe::holder(run, &outgoing.message.topic, key)? {
                 return Ok(Sent::Duplicate(MessageId(holder)));
             }
         }
