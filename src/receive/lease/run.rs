@@ -13,7 +13,6 @@ use crate::receive::lease::claim::{Wanted, claim};
 use crate::receive::lease::deliver::LeaseWorker;
 use crate::receive::lease::heartbeat::release;
 use crate::receive::leases_in_hand::{InHand, PUT_OFF};
-use crate::receive::pace::BUDGET;
 use crate::receive::shared_state::SharedState;
 use crate::receive::telling::look_at_clock;
 use crate::receive::worker_state::{Worked, WorkerState};
@@ -74,7 +73,10 @@ impl LeaseWorker<'_, '_> {
             filter: limits.filter.as_ref().map(|filter| &filter.program),
             max_in_work: limits.max_in_work(),
         };
+        let claimed_at = Instant::now();
         let taken = claim(self.connection, wanted);
+        // Each claim is a commit of its own: where commits are slow, it is to be for more messages.
+        self.state.pace.note_preparation(claimed_at.elapsed());
         allowance.spend(taken.as_ref().map_or(0, |taken| taken.messages.len()));
         limits.leave(allowance);
         let taken = taken?;
@@ -91,7 +93,7 @@ impl LeaseWorker<'_, '_> {
         if taken.is_full {
             shared.wake_another();
         }
-        self.handle_each(stop, taken, started)
+        self.handle_each(stop, taken, claimed_at)
             .map(|()| Worked::Again)
     }
 
@@ -113,7 +115,7 @@ impl LeaseWorker<'_, '_> {
         let (mut handled, mut is_alone) = (0, false);
         let (mut ended, mut settled_at) = (Ok(()), started);
         while let Some(in_hand) = rest.pop() {
-            let is_slow = !is_fixed && started.elapsed() > BUDGET;
+            let is_slow = !is_fixed && started.elapsed() > self.state.pace.budget();
             is_alone = in_hand.message.attempts > 0;
             let is_enough = handled > 0 && (is_slow || is_alone);
             if is_enough || stop.is_set() || shared.is_paused() {
