@@ -58,10 +58,9 @@ fn a_message_that_failed_is_found_with_its_error() {
 
     let found = place.messaging.assert_sent("mails", |_: &Mail| true);
 
-    assert_eq!(
-        (found.attempts, found.error.as_deref()),
-        (1, Some("no such host"))
-    );
+    // On a slow machine its next attempt is due before the drain has ended.
+    assert!(found.attempts >= 1);
+    assert_eq!(found.error.as_deref(), Some("no such host"));
 }
 
 #[test]
