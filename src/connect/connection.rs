@@ -269,17 +269,46 @@ impl Connection {
         level: Option<IsolationLevel>,
     ) -> DriverResult<OpenTransaction<'_>> {
         self.cache.next_transaction();
+        let bounds = self.bounds_each.then(|| bounds("LOCAL"));
+        let mut open = self.start(level)?;
+        if let Some(bounds) = bounds {
+            open.transaction.batch_execute(&bounds)?;
+        }
+        Ok(open)
+    }
+
+    /// Begins a transaction in a flight that begins it, and returns its rows. Worth it only where
+    /// the driver [can take over](Self::is_taken_over_at_once).
+    pub(crate) fn begin_in(
+        &mut self,
+        flight: Flight,
+    ) -> DriverResult<(OpenTransaction<'_>, Vec<SimpleQueryRow>)> {
+        let rows = self.fly(flight)?;
+        Ok((self.take_over()?, rows))
+    }
+
+    /// Returns whether the driver takes over a transaction that is open without a round trip.
+    pub(crate) fn is_taken_over_at_once(&self) -> bool {
+        self.pulse.is_some() && !self.bounds_each
+    }
+
+    /// Returns the driver's object for the transaction that a flight has begun. Where the stream is
+    /// ours it answers the driver's BEGIN, else the server does, with a warning.
+    pub(crate) fn take_over(&mut self) -> DriverResult<OpenTransaction<'_>> {
+        if let Some(pulse) = &self.pulse {
+            pulse.takes_over();
+        }
+        self.start(None)
+    }
+
+    fn start(&mut self, level: Option<IsolationLevel>) -> DriverResult<OpenTransaction<'_>> {
         let mode = self.mode();
         let mut builder = self.client.build_transaction();
         if let Some(level) = level {
             builder = builder.isolation_level(level);
         }
-        let mut transaction = builder.start()?;
-        if self.bounds_each {
-            transaction.batch_execute(&bounds("LOCAL"))?;
-        }
         Ok(OpenTransaction {
-            transaction,
+            transaction: builder.start()?,
             cache: &mut self.cache,
             mode,
         })

@@ -15,6 +15,9 @@ use tokio::io::ReadBuf;
 /// The text that stands for a flight. Should it ever get to a server, it is refused.
 pub(crate) const STAND_IN: &str = "a flight of outtray";
 
+/// How the driver begins a transaction of which nothing else was said.
+const DRIVERS_BEGIN: &str = "START TRANSACTION";
+
 /// The statements of a flight in messages of the protocol. The server answers them with one end.
 #[derive(Debug)]
 pub(crate) struct ProtocolFlight(pub(crate) Vec<u8>);
@@ -82,6 +85,13 @@ impl Detour {
         self.heard.extend_from_slice(said);
     }
 
+    /// Tells the driver that a transaction has begun.
+    pub(crate) fn say_begun(&mut self) {
+        message(&mut self.heard, b'C', |body| text(body, "BEGIN"));
+        // In a transaction.
+        message(&mut self.heard, b'Z', |body| body.push(b'T'));
+    }
+
     /// Gives the driver what it is still to hear, as much as it takes. Returns whether that was
     /// anything.
     pub(crate) fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
@@ -95,6 +105,13 @@ impl Detour {
         }
         length > 0
     }
+}
+
+/// Returns whether what the driver sends is the beginning of a transaction, and nothing else.
+pub(crate) fn is_begin(sent: &[u8]) -> bool {
+    let mut begin = Vec::new();
+    message(&mut begin, b'Q', |body| text(body, DRIVERS_BEGIN));
+    sent == begin
 }
 
 fn stand_in() -> Vec<u8> {
@@ -238,6 +255,13 @@ mod tests {
         // What comes before and after belongs to others.
         check(0, "1CZ1CZE", "CZ1CZE");
         check(2, "1CZ2CZ12CZ", "1CZ2CZCZ");
+    }
+
+    #[test]
+    fn the_beginning_of_a_transaction_is_known() {
+        assert!(is_begin(b"Q\0\0\0\x16START TRANSACTION\0"));
+        assert!(!is_begin(b"Q\0\0\0\x0bCOMMIT\0"));
+        assert!(!is_begin(b"S\0\0\0\x04Q\0\0\0\x16START TRANSACTION\0"));
     }
 
     #[test]

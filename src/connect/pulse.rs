@@ -54,6 +54,8 @@ pub(crate) struct Pulse {
     /// What goes instead of the next text query.
     instead: Mutex<Option<ProtocolFlight>>,
     has_instead: AtomicBool,
+    /// Whether the driver begins a transaction next that is open already.
+    is_taking_over: AtomicBool,
 }
 
 impl Pulse {
@@ -79,7 +81,18 @@ impl Pulse {
             watch: SqlWatch::default(),
             instead: Mutex::new(None),
             has_instead: AtomicBool::new(false),
+            is_taking_over: AtomicBool::new(false),
         }
+    }
+
+    /// Says that the driver begins a transaction next that is open already.
+    pub(crate) fn takes_over(&self) {
+        self.is_taking_over.store(true, Release);
+    }
+
+    /// Returns whether it does, and forgets it.
+    pub(crate) fn ends_taking_over(&self) -> bool {
+        self.is_taking_over.swap(false, AcqRel)
     }
 
     /// Says what is to go where the driver sends a [stand-in](crate::connect::pipeline::STAND_IN),

@@ -1,7 +1,7 @@
 //! The stream under each connection, which notes what moves and can be cut.
 
 use crate::connect::frames::Frames;
-use crate::connect::pipeline::Detour;
+use crate::connect::pipeline::{Detour, is_begin};
 use crate::connect::pulse::{Pulse, Pulses};
 use crate::connect::wiring::Wiring;
 use postgres::tls::{ChannelBinding, TlsStream};
@@ -242,6 +242,20 @@ impl<T: AsyncWrite + Unpin> Wired<T> {
         true
     }
 
+    /// Answers the driver, which begins a transaction that is open already. Returns whether that is
+    /// what it does. Where answers to others are still owed it is left to the server, which then
+    /// does nothing but warn.
+    fn answers_begin(&mut self, bytes: &[u8]) -> bool {
+        let is_answered = self.pulse.ends_taking_over()
+            && is_begin(bytes)
+            && self.pulse.owed() == 0
+            && self.detour.is_over();
+        if is_answered {
+            self.detour.say_begun();
+        }
+        is_answered
+    }
+
     /// Counts the requests in what is sent.
     fn requests(&mut self, bytes: &[u8]) -> u64 {
         let mut requests = 0;
@@ -305,6 +319,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wired<T> {
         let this = self.get_mut();
         this.check()?;
         ready!(this.poll_going(context))?;
+        if this.answers_begin(bytes) {
+            // The driver looked for answers before it asked.
+            context.waker().wake_by_ref();
+            return Poll::Ready(Ok(bytes.len()));
+        }
         if this.put_instead(bytes) {
             // What does not go now goes with the flush that comes next.
             if let Poll::Ready(Err(error)) = this.poll_going(context) {

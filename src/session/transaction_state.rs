@@ -207,8 +207,7 @@ impl<'c> TransactionState<'c> {
     }
 
     /// Returns the driver's own transaction object for the caller, whose SQL is watched from now
-    /// on, and whether the transaction had begun without the object. In that case the server got a
-    /// second BEGIN, which does nothing but log a warning.
+    /// on, and whether the transaction had begun without the object.
     pub(crate) fn lending(&mut self) -> Result<(&mut dyn DriverTransaction, bool)> {
         self.begun()?;
         let is_lazy = matches!(self, TransactionState::Lazy(_));
@@ -219,7 +218,7 @@ impl<'c> TransactionState<'c> {
             };
             let taken_over = lazy
                 .into_connection()
-                .begin(None)
+                .take_over()
                 .doing("taking over a transaction")?;
             *self = TransactionState::Begun(taken_over);
         }

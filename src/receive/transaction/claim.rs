@@ -25,6 +25,9 @@ pub(crate) static CLAIM_HEAD: Statement = sql!("claim_head", Order);
 static PROMOTE_FIRST: Statement = sql!("promote_first", Kept);
 static TAKE_TURN: Statement = sql!("take_turn", Kept);
 
+/// The rows of a first search, and when its flight began.
+pub(crate) type FirstLook = (Vec<SimpleQueryRow>, Instant);
+
 /// Appends an ordinary claim of up to `size` messages in these spans to a flight.
 pub(crate) fn push_claim(
     flight: &mut Flight,
@@ -105,14 +108,13 @@ impl WorkerTransaction<'_, '_, '_> {
         self.read_claim(size, plan, None)
     }
 
-    /// Claims messages where `plan` says, and further back if there are none. `first` holds the
-    /// rows of the first search, and when its flight began, if the claim travelled in the flight
-    /// that committed the transaction before.
+    /// Claims messages where `plan` says, and further back if there are none. `first` is the first
+    /// search, if the claim travelled in the flight that began the transaction.
     pub(crate) fn read_claim(
         &mut self,
         size: usize,
         plan: ClaimPlan,
-        mut first: Option<(Vec<SimpleQueryRow>, Instant)>,
+        mut first: Option<FirstLook>,
     ) -> Result<Taken> {
         let shared = self.shared;
         let began = first

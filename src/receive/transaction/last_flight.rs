@@ -169,7 +169,7 @@ fn push_removals(
 }
 
 /// Appends the BEGIN of the next transaction and its claim; returns where that looks.
-fn push_next(shared: &SharedState, flight: &mut Flight, size: usize) -> ClaimPlan {
+pub(super) fn push_next(shared: &SharedState, flight: &mut Flight, size: usize) -> ClaimPlan {
     let plan = shared.floors().plan(Instant::now());
     let filter = shared.limits.filter.as_ref();
     flight.begin();

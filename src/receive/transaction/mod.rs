@@ -10,6 +10,7 @@
 //! whose own SQL committed.
 
 pub(crate) mod batch;
+pub(crate) mod begin;
 pub(crate) mod blame;
 pub(crate) mod careful;
 pub(crate) mod claim;

@@ -21,6 +21,7 @@ use crate::receive::progress::Hand;
 use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
 use crate::receive::telling::{look_at_clock, wants_clock};
+use crate::receive::transaction::begin::begin;
 use crate::receive::transaction::blame;
 use crate::receive::transaction::careful;
 use crate::receive::transaction::committed_by_handler::is_committed;
@@ -28,7 +29,6 @@ use crate::receive::transaction::split::{Sharing, Split};
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::transaction::write_charges;
 use crate::receive::worker_state::{Worked, WorkerState};
-use crate::session::handler_session::HandlerSession;
 use crate::threads::Stop;
 use crate::words::{Error, Result};
 use std::collections::HashMap;
@@ -83,11 +83,11 @@ fn transactions(
     stop: &Stop,
 ) -> Result<Worked> {
     let pulse = connection.pulse.clone();
-    let session = begin(shared, connection)?;
     let is_careful = shared.receiver.is_some() && shared.station.is_suspect();
     let look = if is_careful { state.look } else { 0 };
     let size = allowance.size.max(look);
     let mut most = allowance.size;
+    let (session, found) = begin(shared, connection, size, is_careful)?;
     let mut work = WorkerTransaction {
         shared,
         session,
@@ -96,7 +96,10 @@ fn transactions(
         stop,
         is_careful,
     };
-    let mut taken = work.claim_messages(size)?;
+    let mut taken = match found {
+        Some((plan, first)) => work.read_claim(size, plan, Some(first))?,
+        None => work.claim_messages(size)?,
+    };
     while !taken.messages.is_empty() {
         hold(shared, pulse.as_deref(), &taken);
         if work.is_stopping() {
@@ -132,20 +135,6 @@ fn transactions(
     }
     work.end_empty()?;
     Ok(idle(&taken))
-}
-
-fn begin<'c>(
-    shared: &'c SharedState,
-    connection: &'c mut Connection,
-) -> Result<HandlerSession<'c>> {
-    let open = connection.read_committed("beginning a transaction")?;
-    // What several messages share has no result.
-    let has_results = shared.batch.is_none();
-    Ok(HandlerSession::begun(
-        &shared.base.process,
-        open,
-        has_results,
-    ))
 }
 
 /// Notes one of the messages that the open transaction holds, where the server process is not

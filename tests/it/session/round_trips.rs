@@ -1,13 +1,13 @@
-//! How often a session goes to the database and back, seen from the wire between.
+//! How often a session or a worker goes to the database and back, seen from the wire between.
 
 use super::place;
-use crate::support::{Relay, carry_all};
-use outtray::{Messaging, MessagingSession, NewMessage};
+use crate::support::{PATIENCE, Relay, carry_all, eventually};
+use outtray::{Message, Messaging, MessagingSession, NewMessage};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 /// Stands before a server, and counts what clients wait for.
 fn counting(url: &str) -> (Relay, Arc<AtomicUsize>) {
@@ -161,5 +161,47 @@ fn a_session_that_writes_and_sends_a_few_is_three_round_trips() {
     check(false, 3, |session| {
         session.execute("INSERT INTO thing VALUES (gen_random_uuid())", &[])?;
         session.send_messages("things", 0..4).map(drop)
+    });
+}
+
+#[test]
+fn a_parked_worker_has_its_message_one_round_trip_after_it_was_sent() {
+    let place = place();
+    let (relay, round_trips) = counting(&place.url);
+    let messaging = Messaging::builder().url(relay.url()).notify(false);
+    let messaging = messaging.connect().unwrap();
+    let (handled, seen) = mpsc::channel();
+    let counted = Arc::clone(&round_trips);
+    let receiver = messaging.receiver("things").workers(1);
+    let receiver = receiver.start(move |_, _: Message<i32>| {
+        handled.send(counted.load(Ordering::SeqCst)).unwrap();
+        Ok(())
+    });
+    let receiver = receiver.unwrap();
+
+    let mut counts = Vec::new();
+    for _ in 0..8 {
+        await_silence(&round_trips);
+        let before = round_trips.load(Ordering::SeqCst);
+        messaging
+            .send(NewMessage::json("things", &1).unwrap())
+            .unwrap();
+        counts.push(seen.recv_timeout(PATIENCE).unwrap() - before);
+    }
+
+    // The message, and the claim with its BEGIN; now and then somebody else asks meanwhile.
+    assert_eq!(counts.iter().min(), Some(&2), "{counts:?}");
+    receiver.stop(PATIENCE);
+}
+
+/// Waits until nobody asks for a while: workers are parked.
+fn await_silence(round_trips: &AtomicUsize) {
+    let (mut last, mut since) = (round_trips.load(Ordering::SeqCst), Instant::now());
+    eventually("nobody asks", || {
+        let now = round_trips.load(Ordering::SeqCst);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        since.elapsed() > Duration::from_millis(100)
     });
 }
