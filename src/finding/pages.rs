@@ -55,10 +55,10 @@ pub(crate) fn page_of_all(
     // The topic in which it goes on, if that is not gone, and after it.
     let mut topics: VecDeque<String> = from.iter().filter_map(|from| from.topic.clone()).collect();
     rest.after = from;
-    let mut last = String::new();
+    let mut last: Option<String> = None;
     loop {
         if topics.is_empty() {
-            topics.extend(topics::topics(run, &last, TOPICS_AT_A_TIME)?);
+            topics.extend(topics::topics(run, last.as_deref(), TOPICS_AT_A_TIME)?);
         }
         let Some(topic) = topics.pop_front() else {
             return Ok(page);
@@ -87,7 +87,7 @@ pub(crate) fn page_of_all(
             });
             return Ok(page);
         }
-        last = topic;
+        last = Some(topic);
     }
 }
 

@@ -241,7 +241,7 @@ impl Messaging {
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topic_names(&self) -> Result<Vec<String>> {
-        self.in_order(|run| topics::topics(run, "", i64::MAX))
+        self.in_order(|run| topics::topics(run, None, i64::MAX))
     }
 
     /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the
@@ -252,7 +252,7 @@ impl Messaging {
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topics(&self) -> Result<Vec<TopicStats>> {
         self.in_order(|run| {
-            topics::topics(run, "", i64::MAX)?
+            topics::topics(run, None, i64::MAX)?
                 .iter()
                 .map(|topic| stats_of(run, topic))
                 .collect()
@@ -268,7 +268,7 @@ impl Messaging {
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn backlogs(&self) -> Result<Vec<TopicBacklog>> {
         self.in_order(|run| {
-            let topics = topics::topics(run, "", i64::MAX)?;
+            let topics = topics::topics(run, None, i64::MAX)?;
             backlogs::backlogs(run, &topics)
         })
     }

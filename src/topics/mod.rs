@@ -14,9 +14,13 @@ static IS_KNOWN: Statement = sql!("is_known", Anew);
 static PURGE: Statement = sql!("purge", Anew);
 static TOPICS: Statement = sql!("topics", Anew);
 
-/// Returns up to `most` names of topics that are known after this one, sorted by bytes.
-pub(crate) fn topics(run: &mut dyn Run, after: &str, most: i64) -> Result<Vec<String>> {
-    let params: Params<'_> = &[&after, &most];
+/// Returns up to `most` names of topics that are known, sorted by bytes: the first ones, or those
+/// after one.
+pub(crate) fn topics(run: &mut dyn Run, after: Option<&str>, most: i64) -> Result<Vec<String>> {
+    // No name is between one and the same with the least character behind it. The first name that a
+    // hand can write is empty.
+    let from = after.map_or_else(String::new, |after| format!("{after}\u{1}"));
+    let params: Params<'_> = &[&from, &most];
     columns(&query(run, &TOPICS, params, "listing topics")?, "topic")
 }
 

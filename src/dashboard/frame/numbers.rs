@@ -66,7 +66,7 @@ impl View<'_> {
             TopicNames::TooMany => KEEP_LONGEST,
         };
         self.soon("names", kept, |site| {
-            match site.look(|run| topics::topics(run, "", i64::MAX)) {
+            match site.look(|run| topics::topics(run, None, i64::MAX)) {
                 Err(error) if is_interrupted(&error) => Ok(TopicNames::TooMany),
                 found => Ok(TopicNames::All(found?)),
             }
@@ -77,7 +77,7 @@ impl View<'_> {
     pub(crate) fn first_topic_names(&self, most: usize) -> Result<Arc<Vec<String>>, PageTrouble> {
         let most_names = limits::count(most);
         self.kept(&format!("first names {most}"), KEEP_NUMBERS, || {
-            Ok(self.look(|run| topics::topics(run, "", most_names))?)
+            Ok(self.look(|run| topics::topics(run, None, most_names))?)
         })
     }
 

@@ -112,7 +112,7 @@ fn recurring_messages_are_printed_as_the_library_serialises_them() {
         &lines(&desk.messaging.recurring().unwrap()),
         concat!(
             r#"{"cron":"0 3 * * *","dedupe_key":null,"expires_in_ms":3600000,"headers":{},"key":"k","#,
-            r#""last_at":null,"missed":"once","name":"n","next_at":_,"priority":0,"#,
+            r#""last_at":null,"missed":"once","name":"n","paused":false,"next_at":_,"priority":0,"#,
             r#""time_zone":"UTC","topic":"t","payload":1.0}"#,
             "\n"
         ),

@@ -84,7 +84,7 @@ fn a_search_prints_what_it_found_and_how_to_go_on() {
     assert_eq!(lines[0]["payload"], 5);
     assert_eq!(
         lines[1],
-        json!({"looked_at": 3, "next": null, "stopped_early": false})
+        json!({"looked_at": 3, "next": null, "stopped_early": false, "topics": 1})
     );
     check(&refused, 2, "limit of a search is 2000");
     check(
