@@ -11,8 +11,8 @@ use crate::session::handler_session::HandlerSession;
 use crate::words::{Doing, Result};
 use std::time::Instant;
 
-/// Begins a transaction. Returns what its claim found, and where that looked, if the claim travelled
-/// in the same flight.
+/// Begins a transaction. If its claim travelled in the same flight, returns what that found, and
+/// where it looked.
 pub(super) fn begin<'c>(
     shared: &'c SharedState,
     connection: &'c mut Connection,

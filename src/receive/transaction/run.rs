@@ -84,9 +84,8 @@ fn transactions(
 ) -> Result<Worked> {
     let pulse = connection.pulse.clone();
     let is_careful = shared.receiver.is_some() && shared.station.is_suspect();
-    let look = if is_careful { state.look } else { 0 };
-    let size = allowance.size.max(look);
     let mut most = allowance.size;
+    let size = most.max(if is_careful { state.look } else { 0 });
     let (session, found) = begin(shared, connection, size, is_careful)?;
     let mut work = WorkerTransaction {
         shared,
