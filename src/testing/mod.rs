@@ -33,8 +33,9 @@
 //! # Servers
 //!
 //! [`Server::start`] takes the server that `$DATABASE_URL` names; without one it starts an
-//! embedded server from the PostgreSQL binaries of this machine, in a folder of its own
-//! under the temporary folder. [`Server::shared`] is one for all tests of a process.
+//! embedded server from the PostgreSQL binaries of this machine, in a folder of its own, in memory
+//! where there is [plenty](ServerBuilder::durable) of it, else under the temporary folder.
+//! [`Server::shared`] is one for all tests of a process.
 //!
 //! An embedded server never outlives its process, even one that is killed or that keeps the server
 //! in a `static`, where nothing is dropped: a small watchdog process stops it and removes its
