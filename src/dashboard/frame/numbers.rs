@@ -166,7 +166,8 @@ mod tests {
     fn what_costs_more_is_kept_longer() {
         for (topics, messages, seconds) in [
             (0, 0, 5),
-            (100, 5_000, 5),
+            (50, 2_000, 5),
+            (100, 5_000, 10),
             (1_000, 0, 45),
             (10_000, 0, 300),
             (10, u64::MAX, 275),
@@ -175,6 +176,7 @@ mod tests {
             assert_eq!(kept_for(topics, messages).as_secs(), seconds, "{topics}");
         }
     }
+
     #[test]
     fn numbers_that_cost_little_are_fresh_at_each_refresh() {
         let topics = |count, ready| {

@@ -1,9 +1,9 @@
--- Puts a leased message back to its place, with `unspent` attempts less; one that somebody
--- cancelled ends instead. The caller holds its lock, and its receipt was right. Returns what became
--- of it: ready or cancelled.
+-- Puts a leased message back to its place, with `unspent` attempts less, and with what is kept of
+-- the attempt, `failure`, unless that is NULL; one that somebody cancelled ends instead. The caller
+-- holds its lock, and its receipt was right. Returns what became of it: ready or cancelled.
 CREATE OR REPLACE FUNCTION outtray.give_back(
     the_topic text, the_id uuid, the_receipt uuid, the_key text, the_on_end smallint, is_cancelled boolean,
-    unspent smallint
+    unspent smallint, failure text
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -22,7 +22,7 @@ BEGIN
         RETURN 'cancelled';
     END IF;
     FOR no_row IN
-        {give_back_lease: the_topic, the_id, the_receipt, unspent, 1}
+        {give_back_lease: the_topic, the_id, the_receipt, unspent, 1, failure}
     LOOP
     END LOOP;
     RETURN 'ready';

@@ -41,18 +41,19 @@ BEGIN
     delay_us := coalesce(
         (extract(epoch FROM delay) * 1000000)::bigint, outtray.retry_delay(terms.backoff, held.attempts)
     );
-    IF held.is_cancelled OR delay_us = 0 THEN
-        RETURN outtray.give_back(
-            the_topic, the_id, receipt, held.the_key, held.the_on_end, held.is_cancelled, 0::smallint
-        );
-    END IF;
     the_attempts := held.attempts;
-    -- The statement counts from the beginning of the transaction.
-    delay_us := delay_us + outtray.transaction_age();
     the_error := CASE WHEN octet_length(the_error) > 8192 THEN left(the_error, 2048) || '...' ELSE the_error END;
     the_failure := json_build_object(
         'attempt', the_attempts, 'process', 'server pid ' || pg_backend_pid(), 'error', left(the_error, 256)
     )::text;
+    IF held.is_cancelled OR delay_us = 0 THEN
+        RETURN outtray.give_back(
+            the_topic, the_id, receipt, held.the_key, held.the_on_end, held.is_cancelled, 0::smallint,
+            the_failure
+        );
+    END IF;
+    -- The statement counts from the beginning of the transaction.
+    delay_us := delay_us + outtray.transaction_age();
     FOR no_row IN
         {postpone_lease: the_topic, the_id, the_attempts, delay_us, the_error, the_failure}
     LOOP

@@ -10,7 +10,7 @@ DECLARE
 BEGIN
     held := outtray.hold_receipt(id, receipt, topic);
     RETURN outtray.give_back(
-        held.the_topic, id, receipt, held.the_key, held.the_on_end, held.is_cancelled, 1::smallint
+        held.the_topic, id, receipt, held.the_key, held.the_on_end, held.is_cancelled, 1::smallint, NULL
     );
 END
 $body$

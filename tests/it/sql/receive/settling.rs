@@ -122,6 +122,12 @@ fn a_failed_message_waits_as_long_as_its_consumer_says() {
 
     let became = settle(&mut place.client, "nack($1, $2, '0 s')", &first).unwrap();
     assert_eq!(became.as_deref(), Some("ready"));
+    let failures = &place.messaging.topic("jobs").peek(1).unwrap()[0].failures;
+    let kept: Vec<_> = failures
+        .iter()
+        .map(|one| (one.attempt, &*one.error))
+        .collect();
+    assert_eq!(kept, [(1, "nacked")]);
     let again = take_one(&mut place.client, "jobs");
     assert_eq!((again.id, again.attempt), (first.id, 2));
     let became = settle(&mut place.client, "nack($1, $2, '2 hours')", &again).unwrap();
