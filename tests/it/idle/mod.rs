@@ -85,8 +85,8 @@ fn sixteen_idle_receivers_of_four_workers_ask_less_than_once_a_second() {
     });
 
     // Nearly a minute: some duties are done once a minute, each with a few statements at once, and
-    // are not to be counted twice. On a busy machine it is longer, and polls are rarer: each is paid
-    // for.
+    // are not to be counted twice. On a busy machine it is longer, and polls are rarer: each is
+    // paid for.
     let began = Instant::now();
     let asked = statements_during(&mut place, Duration::from_secs(56));
     let seconds = began.elapsed().as_secs_f64();
