@@ -18,8 +18,6 @@ const MOST_AHEAD: i64 = 1024;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RoomAhead {
     taken: Vec<TakenRoom>,
-    /// Whether no more is taken ahead: a savepoint of the caller's could undo it unseen.
-    is_closed: bool,
 }
 
 /// Room in one topic.
@@ -35,11 +33,6 @@ struct TakenRoom {
 }
 
 impl RoomAhead {
-    /// Says whether no more is to be taken ahead.
-    pub(crate) fn close(&mut self, is_closed: bool) {
-        self.is_closed = is_closed;
-    }
-
     fn of(&self, topic: &str) -> Option<&TakenRoom> {
         self.taken.iter().find(|taken| taken.topic == topic)
     }
@@ -69,8 +62,7 @@ impl RoomAhead {
     /// Returns how much more is to be taken with room for so many messages: as much again as was
     /// spent, but at most half of what others would have.
     pub(crate) fn wanted(&self, topic: &str, messages: i64, limit: i64) -> i64 {
-        let taken = self.of(topic).filter(|_| !self.is_closed);
-        taken.map_or(0, |taken| {
+        self.of(topic).map_or(0, |taken| {
             let free = limit.saturating_sub(taken.used).saturating_sub(messages);
             taken.spent.min(MOST_AHEAD).min(free / 2).max(0)
         })

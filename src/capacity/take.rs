@@ -63,7 +63,8 @@ pub(crate) struct RoomWanted<'t> {
 /// Takes room in all of these topics, or in none; waits for it. Topics are sorted: two that want
 /// the same ones wait for each other in one direction only. `pending` says how many messages of a
 /// topic the transaction has room for and did not store yet. Room that was taken `ahead` is spent
-/// first, and some more of it is taken where the transaction has taken some before.
+/// first, and some more of it is taken where the transaction has taken some before, unless that may
+/// be undone without our notice.
 ///
 /// # Errors
 /// `Full`, with nothing taken and the transaction as it was; and those of the statements.
@@ -73,6 +74,7 @@ pub(crate) fn take(
     wanted: &[RoomWanted<'_>],
     pending: &dyn Fn(&str) -> usize,
     ahead: &mut RoomAhead,
+    may_be_undone_unseen: bool,
 ) -> Result<()> {
     let mut taking = Taking {
         run,
@@ -80,12 +82,14 @@ pub(crate) fn take(
         pending,
         ahead,
     };
-    let taken = taking
-        .take_ahead(wanted)
-        .and_then(|is_taken| match is_taken {
-            true => Ok(()),
-            false => taking.wait_for_room(wanted),
-        });
+    let taken_ahead = match may_be_undone_unseen {
+        true => Ok(false),
+        false => taking.take_ahead(wanted),
+    };
+    let taken = taken_ahead.and_then(|is_taken| match is_taken {
+        true => Ok(()),
+        false => taking.wait_for_room(wanted),
+    });
     taken.map_err(|error| held_up(error, &named(wanted)))
 }
 

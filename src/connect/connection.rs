@@ -359,7 +359,7 @@ impl Run for Connection {
     }
 
     fn copies_at_once(&self) -> bool {
-        !self.bounds_each && self.flight().takes_rows()
+        !self.bounds_each && self.cache.transport(self.mode()).keeps_statements()
     }
 
     fn copy(

@@ -5,8 +5,8 @@
 
 use crate::connect::connection::Connection;
 use crate::db::commands;
-use crate::db::flight::{self, Transport};
-use crate::db::{CallMode, Flight, Params, Run, Statement};
+use crate::db::flight;
+use crate::db::{Flight, Params, Run, Statement};
 use crate::words::DriverResult;
 use postgres::{Row, SimpleQueryRow};
 
@@ -104,8 +104,7 @@ impl Run for LazyTransaction<'_> {
 
     fn fly_calls(&mut self, fill: &mut dyn FnMut(&mut Flight)) -> Option<DriverResult<()>> {
         let mut flight = LazyTransaction::flight(self);
-        let is_kept = flight.transport() == Transport::Protocol(CallMode::Prepared);
-        is_kept.then(|| {
+        flight.transport().keeps_statements().then(|| {
             fill(&mut flight);
             self.fly(flight).map(drop)
         })

@@ -129,7 +129,7 @@ impl Run for OpenTransaction<'_> {
     }
 
     fn copies_at_once(&self) -> bool {
-        self.flight().takes_rows()
+        self.cache.transport(self.mode).keeps_statements()
     }
 
     fn copy(

@@ -33,6 +33,13 @@ pub(crate) enum Transport {
     Text(CallMode),
 }
 
+impl Transport {
+    /// Returns whether statements stay prepared, and what goes with them travels beside them.
+    pub(crate) fn keeps_statements(self) -> bool {
+        self == Transport::Protocol(CallMode::Prepared)
+    }
+}
+
 /// What most flights need, in bytes. A buffer that grows piece by piece took a twentieth of a
 /// worker's time.
 const USUAL: usize = 2 << 10;
@@ -133,7 +140,7 @@ impl Flight {
     /// stays in messages, since only those say there what the planner is kept from.
     #[must_use]
     pub(crate) fn of_names(mut self) -> Self {
-        if self.transport == Transport::Protocol(CallMode::Prepared) {
+        if self.transport.keeps_statements() {
             self.transport = Transport::Text(CallMode::Prepared);
         }
         self
@@ -214,13 +221,9 @@ impl Flight {
         }
     }
 
-    /// Returns whether rows of a COPY can travel with it.
-    pub(crate) fn takes_rows(&self) -> bool {
-        self.transport == Transport::Protocol(CallMode::Prepared)
-    }
-
-    /// Appends a COPY and its rows in the binary format, if it [takes](Self::takes_rows) them. The
-    /// server asks for rows once it has the statement, but takes those that are there already.
+    /// Appends a COPY and its rows in the binary format, where the transport
+    /// [keeps statements](Transport::keeps_statements). The server asks for rows once it has the
+    /// statement, but takes those that are there already.
     pub(crate) fn copy(&mut self, statement: &'static Statement, rows: &[u8]) {
         self.is_empty = false;
         self.named.push(statement);

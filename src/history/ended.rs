@@ -12,9 +12,6 @@ use postgres::Row;
 use serde::{Serialize, Serializer};
 use std::time::SystemTime;
 
-/// The beginning of the year 1, in microseconds since 1970.
-const FIRST_US: i64 = -62_135_596_800_000_000;
-
 /// How a message ended, as [`Messaging::history`](crate::Messaging::history) shows it.
 ///
 /// Its JSON is that of `outtray history --json`.
@@ -73,11 +70,7 @@ fn flat_if_kept<S: Serializer>(payload: &Option<Payload>, to: S) -> Result<S::Ok
 
 /// Reads a row of the history. What cannot be read in it is left out.
 pub(crate) fn read(row: &Row) -> Result<EndedMessage> {
-    // Where there is none, the statement returns the first of all times.
-    let moment = |name| {
-        let us = column::<Option<i64>>(row, name)?;
-        Ok(us.filter(|us| *us > FIRST_US).map(time))
-    };
+    let moment = |name| Ok(column::<Option<i64>>(row, name)?.map(time));
     let reason: Option<&str> = column(row, "reason")?;
     let result: Option<&str> = column(row, "result")?;
     let stored: Option<&str> = column(row, "headers")?;

@@ -209,12 +209,12 @@ impl MessagingSession<'_> {
             return Ok(());
         }
         let mut ahead = std::mem::take(&mut self.outbox.room);
-        ahead.close(self.transaction.may_be_undone_unseen());
+        let is_unseen = self.transaction.may_be_undone_unseen();
         let (outbox, counts) = (&self.outbox, &self.process.counts);
         let pending = |topic: &str| outbox.bounded(topic);
         let taken = self
             .transaction
-            .ask(|run| room::take(run, counts, &wanted, &pending, &mut ahead));
+            .ask(|run| room::take(run, counts, &wanted, &pending, &mut ahead, is_unseen));
         self.outbox.room = ahead;
         taken
     }

@@ -216,9 +216,7 @@ impl MessagingSession<'_> {
                 .store_last(self.transaction.state.current()?)
                 .map_err(not_stored)?;
         }
-        if !matches!(self.transaction.state, TransactionState::Joined(_)) {
-            self.outbox.room.push_return(&mut last);
-        }
+        self.outbox.room.push_return(&mut last);
         // Storing a message also proves that the transaction is not aborted.
         if last.is_empty() {
             last.command(&commands::PROVE);

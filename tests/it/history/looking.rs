@@ -1,6 +1,6 @@
 //! The history is looked into by topic, id, key, way to end and time, page by page.
 
-use super::{ended, place};
+use super::{ended, paged, place};
 use crate::support::{HOUR, MINUTE, Place, reject};
 use outtray::{ErrorKind, HistoryQuery, How, Message, MessagingSession, NewMessage};
 
@@ -58,14 +58,7 @@ fn pages_follow_each_other_without_a_gap() {
     // All at one moment: the ids decide.
     place.sql("UPDATE outtray.history SET ended_at = now() WHERE how = 'done'");
     let all = ended(&place.messaging);
-    let mut paged = Vec::new();
-    let mut query = HistoryQuery::topic("jobs").limit(2);
-    loop {
-        let page = place.messaging.history(&query).unwrap();
-        let Some(last) = page.last() else { break };
-        query = query.after(last);
-        paged.extend(page);
-    }
+    let paged = paged(&place.messaging, HistoryQuery::topic("jobs").limit(2));
 
     assert_eq!(paged, all);
     assert_eq!(all.len(), 6);

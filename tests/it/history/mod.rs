@@ -30,6 +30,19 @@ fn ended(messaging: &Messaging) -> Vec<EndedMessage> {
     messaging.history(&HistoryQuery::topic("jobs")).unwrap()
 }
 
+/// Returns the same page by page, as long as there is another one.
+fn paged(messaging: &Messaging, mut query: HistoryQuery) -> Vec<EndedMessage> {
+    let mut paged = Vec::new();
+    loop {
+        let page = messaging.history(&query).unwrap();
+        let Some(last) = page.last() else {
+            return paged;
+        };
+        query = query.after(last);
+        paged.extend(page);
+    }
+}
+
 fn ways(messaging: &Messaging) -> Vec<How> {
     ended(messaging).iter().map(|ended| ended.how).collect()
 }

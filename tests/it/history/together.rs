@@ -1,6 +1,6 @@
 //! What ended together shares a row of the history, and is found and shown as if it had its own.
 
-use super::{ended, place, place_with};
+use super::{ended, paged, place, place_with};
 use crate::support::{HOUR, Place};
 use outtray::{BatchMessage, HistoryQuery, MessageId, MessagingSession, NewMessage};
 use std::collections::HashSet;
@@ -39,14 +39,7 @@ fn what_ended_together_is_found_one_by_one_and_page_by_page() {
         let alone = place.messaging.history(&query).unwrap();
         assert_eq!(alone, std::slice::from_ref(one));
     }
-    let mut paged = Vec::new();
-    let mut query = HistoryQuery::topic("jobs").limit(3);
-    loop {
-        let page = place.messaging.history(&query).unwrap();
-        let Some(last) = page.last() else { break };
-        query = query.after(last);
-        paged.extend(page);
-    }
+    let paged = paged(&place.messaging, HistoryQuery::topic("jobs").limit(3));
     assert_eq!(paged, all);
 }
 

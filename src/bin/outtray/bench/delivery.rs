@@ -23,18 +23,28 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// same without keys.
 pub(crate) fn keyed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(50_000);
+    keyed(bed, plan, "keyed", messages, KEYS, Task::HandleAdaptive)
+}
+
+/// Has messages of so many keys handled, beside the same without keys.
+pub(super) fn keyed(
+    bed: &Bed,
+    plan: &Effort,
+    name: &'static str,
+    messages: u64,
+    keys: u64,
+    task: Task,
+) -> Result<Report> {
     let pass = |has_keys: bool| -> Result<Duration> {
         send(bed, "work", messages, |number, message| match has_keys {
-            true => message.key(format!("key {}", number % KEYS)),
+            true => message.key(format!("key {}", number % keys)),
             false => message,
         })?;
         bed.settle()?;
-        Ok(Task::HandleAdaptive
-            .with_workers(bed, messages, WORKERS)?
-            .all)
+        Ok(task.with_workers(bed, messages, WORKERS)?.all)
     };
     let (ours, theirs) = plan.compare(bed, messages, || pass(true), || pass(false))?;
-    Ok(Report::new("keyed", messages).rates(ours, theirs, "without keys"))
+    Ok(Report::new(name, messages).rates(ours, theirs, "without keys"))
 }
 
 /// Sends messages of 10,000 keys, 1,000 to a transaction, beside the same without keys.

@@ -3,7 +3,7 @@
 
 use super::bed::work::Task;
 use super::bed::{Bed, Result, plain};
-use super::delivery::send;
+use super::delivery::{keyed, send};
 use super::plan::Effort;
 use super::report::Report;
 use outtray::postgres::Client;
@@ -33,16 +33,7 @@ fn take(condition: &str) -> String {
 /// Handles messages of 5,000 keys, beside the same without keys.
 pub(crate) fn keyed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(40_000);
-    let pass = |has_keys: bool| -> Result<Duration> {
-        send(bed, "work", messages, |number, message| match has_keys {
-            true => message.key(format!("key {}", number % KEYS)),
-            false => message,
-        })?;
-        bed.settle()?;
-        Ok(Task::Drain.with_workers(bed, messages, WORKERS)?.all)
-    };
-    let (ours, theirs) = plan.compare(bed, messages, || pass(true), || pass(false))?;
-    Ok(Report::new("keyed-drain", messages).rates(ours, theirs, "without keys"))
+    keyed(bed, plan, "keyed-drain", messages, KEYS, Task::Drain)
 }
 
 /// Handles messages strictly in order. By hand: one connection locks a row, which is the turn, and
