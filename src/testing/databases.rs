@@ -135,10 +135,31 @@ impl Databases {
     fn create(&self, client: &mut Client, template: &str) -> Result<String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}{number}", self.prefix);
+        let strategy = self.strategy(client)?;
         client
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+            .batch_execute(&format!(
+                "CREATE DATABASE {name} TEMPLATE {template}{strategy}"
+            ))
             .map_err(|error| classify(error, MAKING))?;
         with_database(&self.url, &name)
+    }
+
+    /// Returns how the server is to copy. Whole files are copied in a third of the time that their
+    /// pages take, at the price of a checkpoint, which a server with other users should be spared.
+    /// Servers before PostgreSQL 15 know no other way.
+    fn strategy(&self, client: &mut Client) -> Result<&'static str> {
+        if self.life.is_some() {
+            return Ok("");
+        }
+        let version = "SELECT current_setting('server_version_num')::int4";
+        let version: i32 = client
+            .query_one(version, &[])
+            .and_then(|row| row.try_get(0))
+            .map_err(|error| classify(error, MAKING))?;
+        Ok(match version {
+            ..150_000 => "",
+            _ => " STRATEGY file_copy",
+        })
     }
 
     /// Drops a database that was made here.

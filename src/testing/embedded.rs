@@ -5,6 +5,7 @@ use crate::testing::account::Account;
 use crate::testing::binaries;
 use crate::testing::footing::{firm, who_we_are};
 use crate::testing::memory;
+use crate::testing::secret;
 use crate::testing::watchdog::{Watchdog, of_server};
 use crate::words::error::chain;
 use crate::words::{Error, ErrorKind, Result};
@@ -235,7 +236,11 @@ fn watch(
         _ => "",
     };
     let settings = format!("unix_socket_directories = '{sockets}'\n{settings}");
-    let files = [("settings.conf", settings.as_str()), ("password", password)];
+    let secret = secret::one_round(password, Uuid::new_v4().as_bytes());
+    let files = [
+        ("settings.conf", settings.as_str()),
+        ("secret", secret.as_str()),
+    ];
     // Written while the folder is still ours: in another user's folder, a name may be a link to
     // anywhere.
     for (name, text) in files {

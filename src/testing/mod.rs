@@ -67,6 +67,7 @@ mod proxy;
 #[cfg(feature = "cron")]
 mod recurrences;
 mod runner;
+mod secret;
 mod sent;
 mod sent_message;
 mod server;

@@ -14,11 +14,12 @@ answer() {
 }
 
 # A password, since other users of the machine reach the port too, and a superuser runs programs. It travels as it is, by
-# the loopback device alone: a hash would cost 4,096 rounds at each connection, 80 ms in a build without optimisation.
+# the loopback device alone: a hash made here would cost 4,096 rounds for each role with a password, 80 ms in a build
+# without optimisation. The superuser's is stored as a secret of one round, which initdb keeps as it is.
 # macOS has no C.UTF-8 before release 15. -N: what initdb writes need not survive a power cut.
 create() {
     for locale in C.UTF-8 C; do
-        "$bin/initdb" -D "$data" -A password --pwfile="$folder/password" -U postgres -E UTF8 --locale="$locale" -N --no-instructions &&
+        "$bin/initdb" -D "$data" -A password --pwfile="$folder/secret" -U postgres -E UTF8 --locale="$locale" -N --no-instructions &&
             cat "$folder/settings.conf" >>"$data/postgresql.conf" &&
             return
     done

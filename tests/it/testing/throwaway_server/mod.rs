@@ -69,8 +69,8 @@ fn nobody_gets_in_without_the_password() {
     let folder = folder_of(server.data_dir().unwrap());
     let mode = fs::metadata(&folder).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "{mode:o}");
-    let password = fs::metadata(folder.join("password")).unwrap();
-    assert_eq!(password.permissions().mode() & 0o077, 0);
+    let secret = fs::metadata(folder.join("secret")).unwrap();
+    assert_eq!(secret.permissions().mode() & 0o077, 0);
     let mut inside = connect(server.url());
     let trusting = "SELECT count(*)::text FROM pg_hba_file_rules WHERE auth_method = 'trust'";
     assert_eq!(text(&mut inside, trusting), "0");
