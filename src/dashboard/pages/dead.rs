@@ -119,8 +119,10 @@ fn form(view: &View<'_>, topic: &str) -> Markup {
         form.search role="search" {
             input type="hidden" name="topic" value=(topic);
             @for (name, title) in fields {
-                label for=(name) { (title) }
-                input id=(name) name=(name) value=(value(name)) autocomplete="off";
+                span.field {
+                    label for=(name) { (title) }
+                    input id=(name) name=(name) value=(value(name)) autocomplete="off";
+                }
             }
             @if let Some(shape) = view.query.get("shape") {
                 span.dim { "Error like " (cut(shape)) }

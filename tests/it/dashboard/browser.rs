@@ -1,7 +1,7 @@
 //! The dashboard in a real browser: every page and change, light and dark, wide and narrow.
 
-use super::{TOKEN, Visit, token};
-use crate::support::{Place, eventually, not_checked, reject};
+use super::{TOKEN, Visit, fill_log, token};
+use crate::support::{Gate, Place, eventually, not_checked, reject};
 use outtray::dashboard::Dashboard;
 use outtray::{NewMessage, Operator, Recurrence};
 use serde_json::{Value, json};
@@ -196,11 +196,12 @@ fn fill(place: &mut Place) {
 }
 
 /// The pages that are looked at, and what each has to say.
-const PAGES: [(&str, &str, &str); 6] = [
+const PAGES: [(&str, &str, &str); 7] = [
     ("overview", "/", "Topics"),
     ("topic", "/topic?name=orders", "Scheduled"),
     ("settings", "/settings?topic=orders", "max_attempts"),
-    ("processes", "/processes", "Workers"),
+    ("log", "/topic?name=ledger", "billing"),
+    ("processes", "/processes", "parcels"),
     ("limits", "/limits", "100/1s"),
     ("nothing", "/topic?name=nowhere", "No message is ready"),
 ];
@@ -209,8 +210,18 @@ const PAGES: [(&str, &str, &str); 6] = [
 fn every_page_is_usable_light_and_dark_wide_and_narrow() {
     let mut place = Place::new();
     fill(&mut place);
+    fill_log(&place);
+    let gate = Gate::new();
+    let receiver = gate.holding(place.messaging.receiver("parcels"));
+    place.send("parcels", &1);
+    eventually("what is in work is listed", || {
+        let processes = place.messaging.processes().unwrap();
+        let mut receivers = processes.iter().flat_map(|process| &process.receivers);
+        receivers.any(|receiver| !receiver.handlers.is_empty())
+    });
     let visit = Visit::with(Dashboard::new(&place.messaging).token(token()));
     let Some(mut browser) = Chromium::start(&visit) else {
+        gate.open_for(1);
         return;
     };
     browser.step("size", json!({ "width": 1280, "theme": "light" }));
@@ -231,6 +242,8 @@ fn every_page_is_usable_light_and_dark_wide_and_narrow() {
             }
         }
     }
+    gate.open_for(1);
+    drop(receiver);
 }
 
 #[test]

@@ -14,12 +14,13 @@ mod security;
 mod topic;
 
 use crate::support::{PATIENCE, Place, eventually};
-use outtray::Messaging;
 use outtray::dashboard::{Dashboard, Token};
+use outtray::{Messaging, Position, TopicConfig, TopicKind};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 const TOKEN: &str = "0123456789abcdef";
 /// The mark of a page that lacks something which is still being read.
@@ -224,4 +225,22 @@ fn row_of(page: &str, first: &str) -> Vec<String> {
         .split("</td>")
         .map(|cell| text_of_page(cell).replace('\n', " "));
     cells.collect()
+}
+
+/// Makes the log `ledger` of five entries, none of which its reader `billing` has read.
+fn fill_log(place: &Place) {
+    let kind = TopicConfig {
+        kind: TopicKind::Log,
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("ledger").configure(kind).unwrap();
+    let reader = place
+        .messaging
+        .reader("ledger", "billing")
+        .from(Position::Start);
+    reader
+        .start(|_, _: &[outtray::Message<i32>]| Ok(()))
+        .unwrap()
+        .stop(Duration::from_secs(10));
+    place.send_all("ledger", 0..5);
 }

@@ -1,7 +1,7 @@
 //! One topic: what is shown of it, and what is done to it.
 
-use super::{Place, Visit, row_of, text_of_page};
-use outtray::{NewMessage, Position, TopicConfig, TopicKind};
+use super::{Place, Visit, fill_log, row_of, text_of_page};
+use outtray::{NewMessage, TopicConfig};
 use std::time::Duration;
 
 #[test]
@@ -121,20 +121,7 @@ fn a_setting_that_is_out_of_range_is_explained_and_nothing_is_set() {
 #[test]
 fn a_log_shows_its_readers_and_how_far_behind_they_are() {
     let place = Place::new();
-    let kind = TopicConfig {
-        kind: TopicKind::Log,
-        ..TopicConfig::default()
-    };
-    place.messaging.topic("ledger").configure(kind).unwrap();
-    let reader = place
-        .messaging
-        .reader("ledger", "billing")
-        .from(Position::Start);
-    reader
-        .start(|_, _: &[outtray::Message<i32>]| Ok(()))
-        .unwrap()
-        .stop(Duration::from_secs(10));
-    place.send_all("ledger", 0..5);
+    fill_log(&place);
     let mut visit = Visit::new(&place.messaging);
 
     let page = visit.page("/topic?name=ledger");
