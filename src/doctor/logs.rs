@@ -1,6 +1,5 @@
 //! Readers of logs that are about to miss what they have not read, or hold it back.
 
-use crate::db::{Statement, column, sql};
 use crate::doctor::ask::Ask;
 use crate::doctor::finding::Finding;
 use crate::doctor::listed::{at_most, span, word};
@@ -10,8 +9,6 @@ use crate::words::limits::millis;
 use crate::words::topic_kind::{SlowReaders, TopicKind};
 use crate::words::{Result, TopicConfig};
 use std::time::Duration;
-
-static LOGS_WITH_NEWS: Statement = sql!("logs_with_news", Anew);
 
 /// So many logs are looked at.
 const LOGS: usize = 200;
@@ -24,17 +21,9 @@ pub(crate) fn readers(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
         let kept = config.keep_for.filter(|_| config.kind == TopicKind::Log);
         kept.map(|kept| (topic, config, kept))
     });
-    let logs: Vec<_> = logs.take(LOGS).collect();
     let mut found = Vec::new();
     let mut seen = 0;
-    for row in &ask.rows(&LOGS_WITH_NEWS, &[])? {
-        let (topic, since): (String, i64) = (column(row, "topic")?, column(row, "since_ms")?);
-        let log = logs.iter().find(|(log, ..)| **log == topic);
-        if log.is_some_and(|(.., kept)| millis(*kept) / 5 * 4 <= since) {
-            found.push(unread(ask, &topic, since));
-        }
-    }
-    for (topic, config, kept) in logs {
+    for (topic, config, kept) in logs.take(LOGS) {
         for reader in log_reader::list(ask.open, topic)? {
             seen += 1;
             found.extend(late(ask, &reader, config, kept));
@@ -44,22 +33,6 @@ pub(crate) fn readers(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
         at_most(ask, found),
         format!("{seen} readers of logs with a retention keep up"),
     ))
-}
-
-/// Says that nobody reads a log at all, so that nobody knows how far behind its readers are.
-fn unread(ask: &Ask<'_, '_>, topic: &str, since: i64) -> Finding {
-    let seen = format!(
-        "log {topic} has readers, and messages that nobody has looked for since {} ago",
-        span(since)
-    );
-    let forget = format!("log forget {} READER", word(topic));
-    ask.warning(seen)
-        .means("no process reads it: what its readers have not read may soon be past what it keeps")
-        .command(ask.facts.command(&format!("log readers {}", word(topic))))
-        .advice(format!(
-            "start the programs that read it; or, for a reader that is not wanted any more: {}",
-            ask.facts.command(&forget)
-        ))
 }
 
 fn late(

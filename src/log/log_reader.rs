@@ -1,6 +1,7 @@
 //! Looking at named readers, moving and removing them.
 
 use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
+use crate::log::segments::segments;
 use crate::log::ticks::no_log;
 use crate::words::log_position::LogPosition;
 use crate::words::{Error, Result};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 static LOCK_READER: Statement = sql!("lock_reader", Key);
 static LOG_READERS: Statement = sql!("log_readers", Anew);
+static UNTICKED_ENTRIES: Statement = sql!("unticked_entries", Anew);
 static READ_LOGS: Statement = sql!("read_logs", Anew);
 static REMOVE_READER: Statement = sql!("remove_reader", Key);
 static SEEK_READER: Statement = sql!("seek_reader", Key);
@@ -34,8 +36,8 @@ pub struct LogReader {
     /// About how many messages it has not read; 0 if it has read all. An estimate, too high where
     /// other logs are written meanwhile.
     pub lag: u64,
-    /// How long ago the first that it has not read was found committed, or `None` if it has read
-    /// all.
+    /// How long ago the first that it has not read was found committed by a reader of the log, or,
+    /// where no reader runs, sent; `None` if it has read all.
     #[serde(rename = "behind_ms", with = "crate::words::millis::optional")]
     pub behind: Option<Duration>,
 }
@@ -48,7 +50,41 @@ pub(crate) fn list(run: &mut dyn Run, topic: &str) -> Result<Vec<LogReader>> {
         &[&topic],
         "looking at the readers of a log",
     )?;
-    rows.iter().map(|row| read(row, topic)).collect()
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let (lag, behind) = unticked(run, topic, first)?;
+    let readers = rows.iter().map(|row| {
+        let reader = read(row, topic)?;
+        Ok(LogReader {
+            lag: reader.lag + lag,
+            behind: reader.behind.or(behind),
+            ..reader
+        })
+    });
+    readers.collect()
+}
+
+/// Returns how many messages were committed that no tick sees yet, and since when: readers make
+/// ticks, so all that was sent since the last of them stopped.
+fn unticked(run: &mut dyn Run, topic: &str, newest: &Row) -> Result<(u64, Option<Duration>)> {
+    let Some(since_ms) = column::<Option<i64>>(newest, "news_ms")? else {
+        return Ok((0, None));
+    };
+    let doing = "looking at what no reader of a log has seen";
+    let segments = segments(run, &[topic], doing)?;
+    let segments: Vec<i64> = segments.iter().map(|one| one.segment).collect();
+    let high: i64 = column(newest, "high")?;
+    let rows = query(run, &UNTICKED_ENTRIES, &[&topic, &segments, &high], doing)?;
+    let (lag, ms) = match rows.first() {
+        Some(row) => (column(row, "lag")?, column(row, "sent_ms")?),
+        // By a transaction that took its numbers before the last tick, and committed after it.
+        None => (1, since_ms),
+    };
+    Ok((
+        i64::unsigned_abs(lag),
+        Some(Duration::from_millis(i64::unsigned_abs(ms))),
+    ))
 }
 
 /// Returns the readers of all logs, by their names, of a thousand logs at most.

@@ -1,19 +1,29 @@
 -- Returns the named readers of the log $1 by their names, each with the place of the lane that has
 -- read least, how many numbers there are behind it, and how long ago the first of what it has not
--- read was committed. Index: the primary keys.
+-- read was committed, as far as ticks tell. The rest is the same for all: the last number in a
+-- tick, and how long ago that was made if something was committed since. Index: the primary keys.
 WITH newest AS MATERIALIZED (
-    SELECT log_tick.tick, log_tick.high
-    FROM outtray.log_tick
-    WHERE log_tick.topic = $1::text
-    ORDER BY log_tick.tick DESC
-    LIMIT 1
+    SELECT
+        last.tick, last.high,
+        CASE
+            WHEN outtray.log_has_news($1::text)
+            THEN (extract(epoch FROM greatest(clock_timestamp() - last.at, interval '0')) * 1000::numeric)::bigint
+        END AS news_ms
+    FROM (
+        SELECT log_tick.tick, log_tick.high, log_tick.at
+        FROM outtray.log_tick
+        WHERE log_tick.topic = $1::text
+        ORDER BY log_tick.tick DESC
+        LIMIT 1
+    ) AS last
 )
 SELECT
     log_reader.reader, log_reader.lanes, place.tick, place.seq, coalesce(left_over.lag, 0) AS lag,
     CASE
         WHEN left_over.lag > 0
         THEN (extract(epoch FROM greatest(clock_timestamp() - first.at, interval '0')) * 1000::numeric)::bigint
-    END AS behind_ms
+    END AS behind_ms,
+    newest.high, newest.news_ms
 FROM outtray.log_reader
 CROSS JOIN newest
 CROSS JOIN LATERAL (

@@ -261,15 +261,16 @@ fn a_log_that_nobody_reads_any_more_is_found() {
     let messaging = clinic.messaging();
     ledger(&messaging, SlowReaders::Hold);
     clinic.sql("UPDATE outtray.log_tick SET at = at - interval '50 minutes'");
-    assert!(is_ok(&clinic.doctor().examine().unwrap(), "log_readers"));
     send(&messaging, "ledger", &1);
+    assert!(is_ok(&clinic.doctor().examine().unwrap(), "log_readers"));
+    clinic.sql("UPDATE outtray.log_entry SET sent_at = sent_at - interval '50 minutes'");
 
     let finding = found(&clinic.doctor().examine().unwrap(), "log_readers");
 
     assert!(
         finding
             .seen
-            .starts_with("log ledger has readers, and messages"),
+            .starts_with("reader billing of log ledger is 50 min"),
         "{finding:?}"
     );
     clinic.carry_out(&finding);

@@ -2,7 +2,7 @@
 
 use super::{Serving, begin_reader, of};
 use crate::support::{MINUTE, Place, reject};
-use outtray::{NewMessage, Position};
+use outtray::NewMessage;
 use std::time::Duration;
 
 /// Sends what makes a topic have something of each kind.
@@ -100,8 +100,6 @@ fn readers_of_logs_are_shown_with_how_far_behind_they_are() {
     let mut place = crate::log::place();
     begin_reader(&mut place);
     place.send_all("ledger", 0..20);
-    let mut tail = place.messaging.tail("ledger", Position::Start).unwrap();
-    crate::log::follow(&mut tail, 20);
     let serving = Serving::over(&place.url, &[]);
     let few = Serving::over(&place.url, &["--metrics-topics", "0"]);
 

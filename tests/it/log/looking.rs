@@ -1,8 +1,11 @@
 //! What is looked at of a topic shows what a log keeps.
 
 use super::{follow, log, place};
-use crate::support::{PATIENCE, Place};
-use outtray::{ErrorKind, LogStats, MessageState, Position, TopicConfig};
+use crate::support::{PATIENCE, Place, client};
+use crossbeam_channel::unbounded;
+use outtray::{
+    ErrorKind, LogStats, Message, MessageState, MessagingSession, Position, TopicConfig,
+};
 use std::time::Duration;
 
 fn stats(place: &Place) -> LogStats {
@@ -114,4 +117,66 @@ fn a_log_is_not_purged_and_what_a_reader_put_aside_is() {
     };
     ledger.configure(keep).unwrap();
     assert!(ledger.purge().is_err());
+}
+
+/// Returns how many messages the reader `billing` has not read, and whether that is for long.
+fn unread(place: &Place) -> (u64, bool) {
+    let readers = place.messaging.topic("ledger").readers().unwrap();
+    let [reader] = readers.as_slice() else {
+        panic!("{readers:?}");
+    };
+    let is_long = |behind: Duration| behind >= Duration::from_secs(3_600);
+    (reader.lag, reader.behind.is_some_and(is_long))
+}
+
+/// Has the reader `billing` read so many messages, and stop.
+fn read(place: &Place, count: usize) {
+    let (tell, told) = unbounded();
+    let reader = place.messaging.reader("ledger", "billing");
+    let reader = reader.from(Position::Start);
+    let reader = reader.start(move |_, batch: &[Message<i32>]| {
+        let mut payloads = batch.iter().map(|message| message.payload);
+        Ok(payloads.try_for_each(|payload| tell.send(payload))?)
+    });
+    let reader = reader.unwrap();
+    for _ in 0..count {
+        told.recv_timeout(PATIENCE).unwrap();
+    }
+    reader.stop(PATIENCE);
+}
+
+#[test]
+fn how_far_a_reader_is_behind_is_known_while_nobody_reads() {
+    let mut place = place();
+    read(&place, 0);
+    assert_eq!(unread(&place), (0, false));
+
+    place.send_all("ledger", 0..5);
+    assert_eq!(unread(&place), (5, false));
+    place.send_all("ledger", 5..8);
+    place.sql("UPDATE outtray.log_entry SET sent_at = sent_at - interval '1 hour'");
+    assert_eq!(unread(&place), (8, true));
+
+    read(&place, 8);
+    assert_eq!(unread(&place), (0, false));
+}
+
+#[test]
+fn what_was_being_written_when_the_last_reader_stopped_is_unread() {
+    let mut place = place();
+    let mut slow = client(&place.url);
+    let mut held = slow.transaction().unwrap();
+    let mut joined = MessagingSession::join(&place.messaging, &mut held).unwrap();
+    joined.send_messages("ledger", 0..50).unwrap();
+    place.send("ledger", &50);
+    read(&place, 1);
+    assert_eq!(unread(&place), (0, false));
+
+    drop(joined);
+    held.commit().unwrap();
+    place.sql("UPDATE outtray.log_tick SET at = at - interval '1 hour'");
+
+    assert_eq!(unread(&place), (1, true));
+    read(&place, 50);
+    assert_eq!(unread(&place), (0, false));
 }

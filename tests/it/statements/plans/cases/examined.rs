@@ -15,7 +15,6 @@ pub(super) fn examined() -> Vec<Case> {
         case("held_slots", Tables(CATALOGS), &[]),
         case("keys_held", Tables(BY_HAND), &[]),
         case("lacking_privileges", Tables(CATALOGS), &["'outtray'"]),
-        case("logs_with_news", Tables(BY_HAND), &[]),
         case("long_transactions", Tables(CATALOGS), &["600000"]),
         case("lost_outcomes", Tables(BY_HAND), &[]),
         case("old_prepared", Tables(CATALOGS), &["600000", "false"]),
