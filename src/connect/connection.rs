@@ -46,7 +46,9 @@ impl Drop for Connection {
 
 /// How long a statement waits for a lock, and a transaction stands still, where nobody's own SQL
 /// runs: others wait for both. A process that is frozen in between gives its locks back after that.
-const BOUNDS: [(&str, &str); 2] = [
+/// And a statement by itself sees what it waited for, whatever the default of the role is.
+const BOUNDS: [(&str, &str); 3] = [
+    ("default_transaction_isolation", "'read committed'"),
     ("lock_timeout", "200"),
     ("idle_in_transaction_session_timeout", "5000"),
 ];
@@ -324,7 +326,7 @@ impl Connection {
         &mut self,
         run: impl FnOnce(&mut OpenTransaction<'_>) -> DriverResult<T>,
     ) -> DriverResult<T> {
-        let mut open = self.begin(None)?;
+        let mut open = self.begin(Some(IsolationLevel::ReadCommitted))?;
         let returned = run(&mut open)?;
         open.transaction.commit()?;
         Ok(returned)

@@ -215,7 +215,7 @@ impl Presence {
     ) -> Result<Enrolled> {
         let topic = newcomer.topic.as_str();
         let doing = format!("enrolling a receiver of topic {topic}");
-        let mut open = connection.begin(None).doing(&doing)?;
+        let mut open = connection.read_committed(&doing)?;
         let who = (&self.identity, self.holds_locks);
         let enrolled = store::enroll(&mut open, topic, who, most, &newcomer.state)?;
         if self.holds_locks {

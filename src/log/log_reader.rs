@@ -1,7 +1,6 @@
 //! Looking at named readers, moving and removing them.
 
 use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
-use crate::log::segments::segments;
 use crate::log::ticks::no_log;
 use crate::words::log_position::LogPosition;
 use crate::words::{Error, Result};
@@ -65,25 +64,23 @@ pub(crate) fn list(run: &mut dyn Run, topic: &str) -> Result<Vec<LogReader>> {
     readers.collect()
 }
 
-/// Returns how many messages were committed that no tick sees yet, and since when: readers make
-/// ticks, so all that was sent since the last of them stopped.
+/// Returns about how many messages were committed that no tick sees yet, and how long ago the first
+/// was sent: readers make ticks, so all that came since the last of them stopped. `newest` says
+/// where to look.
 fn unticked(run: &mut dyn Run, topic: &str, newest: &Row) -> Result<(u64, Option<Duration>)> {
-    let Some(since_ms) = column::<Option<i64>>(newest, "news_ms")? else {
+    let segments: Vec<i64> = column(newest, "segments")?;
+    let late: Vec<String> = column(newest, "late")?;
+    let (high, floor): (i64, i64) = (column(newest, "high")?, column(newest, "floor")?);
+    let params: Params<'_> = &[&topic, &segments, &high, &late, &floor];
+    let doing = "looking at what no reader of a log has seen";
+    let rows = query(run, &UNTICKED_ENTRIES, params, doing)?;
+    let Some(row) = rows.first() else {
         return Ok((0, None));
     };
-    let doing = "looking at what no reader of a log has seen";
-    let segments = segments(run, &[topic], doing)?;
-    let segments: Vec<i64> = segments.iter().map(|one| one.segment).collect();
-    let high: i64 = column(newest, "high")?;
-    let rows = query(run, &UNTICKED_ENTRIES, &[&topic, &segments, &high], doing)?;
-    let (lag, ms) = match rows.first() {
-        Some(row) => (column(row, "lag")?, column(row, "sent_ms")?),
-        // By a transaction that took its numbers before the last tick, and committed after it.
-        None => (1, since_ms),
-    };
+    let sent_ms: Option<i64> = column(row, "sent_ms")?;
     Ok((
-        i64::unsigned_abs(lag),
-        Some(Duration::from_millis(i64::unsigned_abs(ms))),
+        column::<i64>(row, "lag")?.unsigned_abs(),
+        sent_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())),
     ))
 }
 

@@ -174,8 +174,9 @@ fn what_was_being_written_when_the_last_reader_stopped_is_unread() {
 
     drop(joined);
     held.commit().unwrap();
-    place.sql("UPDATE outtray.log_tick SET at = at - interval '1 hour'");
+    place.sql("UPDATE outtray.log_entry SET sent_at = sent_at - interval '1 hour'");
 
+    // The first of them stands for all.
     assert_eq!(unread(&place), (1, true));
     read(&place, 50);
     assert_eq!(unread(&place), (0, false));

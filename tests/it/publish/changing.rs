@@ -208,8 +208,10 @@ fn a_session_finds_out_whom_to_send_to_again() {
         .unwrap();
         assert_eq!(taken(&place.messaging, "billing"), [1, 2, 3]);
         let audit = taken(&place.messaging, "audit");
-        // Whichever of them had asked before, those are not sent again.
-        assert!([vec![], vec![3], vec![1, 3]].contains(&audit), "{audit:?}");
+        // Those of them that had asked the database before are not sent again: which they are
+        // depends on how old the answer was that this process had.
+        let each_once = [vec![], vec![1], vec![3], vec![1, 3]];
+        assert!(each_once.contains(&audit), "{audit:?}");
         assert_eq!(
             place.count("pg_class WHERE relname = 'thing'"),
             i64::from(has_begun)

@@ -81,7 +81,11 @@ pub(super) fn readers() -> Vec<Case> {
         case("move_place", Rows(1), &move_to),
         case("lock_reader", Tables(READERS), &[t, "'reader-1'"]),
         case("log_readers", Tables(READERS), &[t]),
-        case("unticked_entries", Rows(2), &[t, "'{1}'", "49991"]),
+        case(
+            "unticked_entries",
+            Rows(100),
+            &[t, "'{1}'", "49991", "'{15,16}'", "0"],
+        ),
         case("read_logs", Tables(READERS), &["1000"]),
         case("ensure_reader", Rows(10), &[t, "'new'", "4", "1", "0"]),
         case("reader_lanes", Rows(1), &[t, "'reader-1'"]),
