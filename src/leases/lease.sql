@@ -16,7 +16,12 @@ WITH ready AS MATERIALIZED (
             AND (message.not_before IS NULL OR message.not_before <= now())
             AND (
                 $7::text[] IS NULL
-                OR outtray.matches(message.headers, $7::text[], $8::text[], (SELECT $9::text[]::jsonb[]))
+                OR CASE
+                    WHEN ($7::text[])[1] = 'in' AND ($7::text[])[2] IS NULL
+                        AND json_typeof(message.headers) = 'object' AND strpos(message.headers::text, E'\\u') = 0
+                    THEN (((SELECT $9::text[]::jsonb[]))[1] ? (message.headers ->> ($8::text[])[1])) IS TRUE
+                    ELSE outtray.matches(message.headers, $7::text[], $8::text[], (SELECT $9::text[]::jsonb[]))
+                END
             )
         ORDER BY message.rank, message.seq
         LIMIT $5::bigint
