@@ -3,8 +3,8 @@
 -- written by one of the transactions $4 after $5: of those the first stands for all. Index:
 -- log_entry_seq, from both its ends, and log_entry_tx, each once for each segment.
 SELECT
-    coalesce(looked.newest - $3::bigint, 0::bigint) + CASE WHEN looked.late_at IS NULL THEN 0::bigint ELSE 1::bigint END AS lag,
-    (extract(epoch FROM greatest(clock_timestamp() - least(looked.sent_at, looked.late_at), interval '0')) * 1000::numeric)::bigint AS sent_ms
+    looked.lag,
+    (extract(epoch FROM greatest(clock_timestamp(), looked.first_at) - looked.first_at) * 1000::numeric)::bigint AS sent_ms
 FROM (
     SELECT
         (
@@ -41,4 +41,10 @@ FROM (
             ORDER BY first.sent_at
             LIMIT 1
         ) AS late_at
+) AS found
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(found.newest - $3::bigint, 0::bigint)
+            + CASE WHEN found.late_at IS NULL THEN 0::bigint ELSE 1::bigint END AS lag,
+        least(found.sent_at, found.late_at) AS first_at
 ) AS looked

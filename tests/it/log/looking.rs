@@ -125,6 +125,7 @@ fn unread(place: &Place) -> (u64, bool) {
     let [reader] = readers.as_slice() else {
         panic!("{readers:?}");
     };
+    assert_eq!(reader.behind.is_some(), reader.lag > 0, "{reader:?}");
     let is_long = |behind: Duration| behind >= Duration::from_secs(3_600);
     (reader.lag, reader.behind.is_some_and(is_long))
 }

@@ -114,7 +114,8 @@ fn a_segment_that_was_emptied_is_used_again() {
         eventually("only the one in use is left", || place.count(used) == 1);
     }
 
-    assert!(pages(&mut place).len() <= 2);
+    // Else each round had made one.
+    assert!(pages(&mut place).len() <= 4);
     place.send("ledger", &100);
     assert_eq!(follow(&mut tail, 1), [100]);
 }
