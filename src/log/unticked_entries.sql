@@ -4,7 +4,12 @@
 -- log_entry_seq, from both its ends, and log_entry_tx, each once for each segment.
 SELECT
     looked.lag,
-    (extract(epoch FROM greatest(clock_timestamp(), looked.first_at) - looked.first_at) * 1000::numeric)::bigint AS sent_ms
+    CASE
+        WHEN looked.first_at IS NOT NULL
+        THEN (extract(epoch FROM
+            clock_timestamp() - least(greatest(looked.first_at, '0001-01-01 00:00:00+00'), clock_timestamp())
+        ) * 1000::numeric)::bigint
+    END AS sent_ms
 FROM (
     SELECT
         (

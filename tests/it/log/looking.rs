@@ -157,6 +157,8 @@ fn how_far_a_reader_is_behind_is_known_while_nobody_reads() {
     place.send_all("ledger", 5..8);
     place.sql("UPDATE outtray.log_entry SET sent_at = sent_at - interval '1 hour'");
     assert_eq!(unread(&place), (8, true));
+    place.sql("UPDATE outtray.log_entry SET sent_at = '-infinity'");
+    assert_eq!(unread(&place), (8, true));
 
     read(&place, 8);
     assert_eq!(unread(&place), (0, false));
