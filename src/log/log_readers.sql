@@ -4,11 +4,34 @@
 -- no tick sees yet. Those have numbers after `high`, or are of the transactions `late`, which were
 -- at work at the last tick and have ended, with numbers after `floor`. Index: the primary keys.
 WITH newest AS MATERIALIZED (
-    SELECT log_tick.tick, log_tick.high, log_tick.floor, log_tick.snapshot, log_tick.tx
-    FROM outtray.log_tick
-    WHERE log_tick.topic = $1::text
-    ORDER BY log_tick.tick DESC
-    LIMIT 1
+    SELECT
+        last.tick, last.high, last.floor,
+        ARRAY(
+            SELECT running.tx::text
+            FROM (
+                SELECT known.tx FROM pg_snapshot_xip(last.snapshot) AS known (tx)
+                UNION ALL
+                SELECT unknown.tx::text::xid8
+                FROM generate_series(
+                    pg_snapshot_xmax(last.snapshot)::text::numeric, last.tx::text::numeric - 1::numeric
+                ) AS unknown (tx)
+            ) AS running
+            WHERE pg_visible_in_snapshot(running.tx, pg_current_snapshot())
+        ) AS late,
+        ARRAY(
+            SELECT log_segment.segment
+            FROM outtray.log_segment
+            WHERE log_segment.topic = $1::text
+                AND log_segment.opened_at IS NOT NULL
+                AND (log_segment.last_tick IS NULL OR log_segment.last_tick > last.tick)
+        ) AS segments
+    FROM (
+        SELECT log_tick.tick, log_tick.high, log_tick.floor, log_tick.snapshot, log_tick.tx
+        FROM outtray.log_tick
+        WHERE log_tick.topic = $1::text
+        ORDER BY log_tick.tick DESC
+        LIMIT 1
+    ) AS last
 )
 SELECT
     log_reader.reader, log_reader.lanes, place.tick, place.seq, coalesce(left_over.lag, 0) AS lag,
@@ -16,26 +39,7 @@ SELECT
         WHEN left_over.lag > 0
         THEN (extract(epoch FROM greatest(clock_timestamp() - first.at, interval '0')) * 1000::numeric)::bigint
     END AS behind_ms,
-    newest.high, newest.floor,
-    ARRAY(
-        SELECT running.tx::text
-        FROM (
-            SELECT known.tx FROM pg_snapshot_xip(newest.snapshot) AS known (tx)
-            UNION ALL
-            SELECT unknown.tx::text::xid8
-            FROM generate_series(
-                pg_snapshot_xmax(newest.snapshot)::text::numeric, newest.tx::text::numeric - 1::numeric
-            ) AS unknown (tx)
-        ) AS running
-        WHERE pg_visible_in_snapshot(running.tx, pg_current_snapshot())
-    ) AS late,
-    ARRAY(
-        SELECT log_segment.segment
-        FROM outtray.log_segment
-        WHERE log_segment.topic = $1::text
-            AND log_segment.opened_at IS NOT NULL
-            AND (log_segment.last_tick IS NULL OR log_segment.last_tick > newest.tick)
-    ) AS segments
+    newest.high, newest.floor, newest.late, newest.segments
 FROM outtray.log_reader
 CROSS JOIN newest
 CROSS JOIN LATERAL (

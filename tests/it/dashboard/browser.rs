@@ -211,6 +211,10 @@ fn every_page_is_usable_light_and_dark_wide_and_narrow() {
     let mut place = Place::new();
     fill(&mut place);
     fill_log(&place);
+    let visit = Visit::with(Dashboard::new(&place.messaging).token(token()));
+    let Some(mut browser) = Chromium::start(&visit) else {
+        return;
+    };
     let gate = Gate::new();
     let receiver = gate.holding(place.messaging.receiver("parcels"));
     place.send("parcels", &1);
@@ -219,11 +223,6 @@ fn every_page_is_usable_light_and_dark_wide_and_narrow() {
         let mut receivers = processes.iter().flat_map(|process| &process.receivers);
         receivers.any(|receiver| !receiver.handlers.is_empty())
     });
-    let visit = Visit::with(Dashboard::new(&place.messaging).token(token()));
-    let Some(mut browser) = Chromium::start(&visit) else {
-        gate.open_for(1);
-        return;
-    };
     browser.step("size", json!({ "width": 1280, "theme": "light" }));
     browser.go("/login");
     browser.is_usable("login");

@@ -15,12 +15,11 @@ mod topic;
 
 use crate::support::{PATIENCE, Place, eventually};
 use outtray::dashboard::{Dashboard, Token};
-use outtray::{Messaging, Position, TopicConfig, TopicKind};
+use outtray::{Messaging, Position};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 const TOKEN: &str = "0123456789abcdef";
 /// The mark of a page that lacks something which is still being read.
@@ -229,11 +228,8 @@ fn row_of(page: &str, first: &str) -> Vec<String> {
 
 /// Makes the log `ledger` of five entries, none of which its reader `billing` has read.
 fn fill_log(place: &Place) {
-    let kind = TopicConfig {
-        kind: TopicKind::Log,
-        ..TopicConfig::default()
-    };
-    place.messaging.topic("ledger").configure(kind).unwrap();
+    let ledger = place.messaging.topic("ledger");
+    ledger.configure(crate::log::log()).unwrap();
     let reader = place
         .messaging
         .reader("ledger", "billing")
@@ -241,6 +237,6 @@ fn fill_log(place: &Place) {
     reader
         .start(|_, _: &[outtray::Message<i32>]| Ok(()))
         .unwrap()
-        .stop(Duration::from_secs(10));
+        .stop(PATIENCE);
     place.send_all("ledger", 0..5);
 }

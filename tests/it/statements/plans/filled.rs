@@ -113,7 +113,9 @@ SELECT topic_of(n), 'p.' || n, CASE WHEN n % 100 = 0 THEN 1000 END,
     CASE WHEN n % 100 = 0 THEN now() + (CASE WHEN n <= 1000 THEN -1 ELSE 1 END) * interval '1 day' END
 FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.tally (topic, minute, done, failed, dead, expired, cancelled, handled_us)
-SELECT topic_of(n), floor(extract(epoch FROM now()) / 60)::bigint - n, 1, 0, 0, 0, 0, 0 FROM generate_series($from, $to) AS n;
+SELECT topic_of(n), floor(extract(epoch FROM now()) / 60)::bigint - n, 1, 0, 0, 0, 0, 0 FROM generate_series($from, $to) AS n
+-- A minute may pass between two fillings.
+ON CONFLICT DO NOTHING;
 INSERT INTO outtray.change (topic, id, at, operator, what)
 SELECT topic_of(n), id_of(n), now() - (CASE WHEN n <= 300 THEN 100 ELSE 1 END) * interval '1 day', 'ada', 'paused'
 FROM generate_series($from, $to) AS n;
