@@ -14,6 +14,7 @@ use postgres::Row;
 use std::collections::HashMap;
 use std::time::Duration;
 
+static DUE_BY_TOKEN: Statement = sql!("due_by_token", Anew);
 static PRUNE_BUCKETS: Statement = sql!("prune_buckets", Kept);
 static FORGET_BUCKETS: Statement = sql!("forget_buckets", Anew);
 static RESET_BUCKET: Statement = sql!("reset_bucket", Anew);
@@ -80,11 +81,24 @@ pub(crate) fn give_back(
     execute(run, &RETURN_TOKENS, params, "giving tokens back").map(drop)
 }
 
+/// Makes due what was put off of those keys of a topic that have a token now. Returns whether
+/// something was.
+///
+/// A token may come back in the moment in which a message is put off for want of it. So both look:
+/// who gives a token back, after that, and who puts a message off, after the commit. The later of
+/// the two sees what the other did.
+pub(crate) fn make_due(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<bool> {
+    let doing = "looking for messages that have a token now";
+    let params: Params<'_> = &[&topic, &keys, &OVER_RATE];
+    Ok(execute(run, &DUE_BY_TOKEN, params, doing)? > 0)
+}
+
 /// Fills the bucket of a key of a topic, or of the topic itself under the empty key, and notes it
 /// as a change of the topic. What was put off for the key is due.
 pub(crate) fn reset(run: &mut dyn Run, topic: &str, key: &str) -> Result<()> {
     let doing = "filling the bucket of a rate";
-    execute(run, &RESET_BUCKET, &[&topic, &key, &OVER_RATE], doing).map(drop)
+    execute(run, &RESET_BUCKET, &[&topic, &key], doing)?;
+    make_due(run, topic, &[key]).map(drop)
 }
 
 /// Removes the buckets of a topic that has no rate any more, or whose keys have none.

@@ -157,16 +157,26 @@ pub(crate) fn ask(
     rate_limit::take_of_keys(run, topic, rate, &wanted).map(Some)
 }
 
-/// Spends what `ask` got. Returns the messages that may begin; those that are put off are
-/// decided. Leaves the tokens that are left over.
+/// What `ask` got, spent.
+pub(crate) struct Admitted<'a> {
+    /// The messages that may begin.
+    pub(crate) messages: Vec<&'a Claimed>,
+    /// Keys with the tokens that are left over, and with none those of which a message is put off.
+    pub(crate) loose: Vec<(String, usize)>,
+}
+
+/// Spends what `ask` got. Decides about the messages that are put off.
 pub(crate) fn admit<'a>(
     per_key: Option<Rate>,
-    grants: &mut Option<HashMap<String, Grant>>,
+    grants: Option<HashMap<String, Grant>>,
     messages: Vec<&'a Claimed>,
     decided: &mut Vec<Decision<'a>>,
-) -> Vec<&'a Claimed> {
-    let (Some(rate), Some(grants)) = (per_key, grants) else {
-        return messages;
+) -> Admitted<'a> {
+    let (Some(rate), Some(mut grants)) = (per_key, grants) else {
+        return Admitted {
+            messages,
+            loose: Vec::new(),
+        };
     };
     let each = (rate.per / rate.messages).max(LEAST_WAIT);
     let mut put_off = |message: &Claimed| {
@@ -184,19 +194,25 @@ pub(crate) fn admit<'a>(
         None
     };
     let mut admitted = Vec::with_capacity(messages.len());
+    let mut loose = Vec::new();
     for message in messages {
         match put_off(message) {
             Some(wait) => {
                 let put_off = Outcome::put_off(message.attempts, wait, OVER_RATE);
                 decided.push((&message.held, put_off));
+                loose.extend(message.held.key.clone().map(|key| (key, 0)));
             }
             None => admitted.push(message),
         }
     }
-    admitted
+    loose.extend(unspent(Some(grants)));
+    Admitted {
+        messages: admitted,
+        loose,
+    }
 }
 
-/// Returns the tokens that `admit` left over.
+/// Returns the tokens that nothing was begun with.
 pub(crate) fn unspent(
     grants: Option<HashMap<String, Grant>>,
 ) -> impl Iterator<Item = (String, usize)> {
@@ -215,33 +231,40 @@ pub(crate) fn unbegun(per_key: Option<Rate>, messages: &[&Claimed]) -> Vec<(Stri
     counts.map(|(key, count)| (key.to_owned(), count)).collect()
 }
 
-/// Gives back the tokens of keys that were not spent. Outside transactions.
+/// Gives back the tokens of keys that were not spent, and makes due what was put off of these keys
+/// and has a token now. Returns whether something was. Outside transactions.
 pub(crate) fn give_back_keys(
     run: &mut dyn Run,
     topic: &str,
     per_key: Option<Rate>,
-    unspent: &mut Vec<(String, usize)>,
-) {
-    if unspent.is_empty() {
-        return;
-    }
+    loose: &mut Vec<(String, usize)>,
+) -> bool {
+    let Some(rate) = per_key.filter(|_| !loose.is_empty()) else {
+        loose.clear();
+        return false;
+    };
     let mut counts = BTreeMap::<&str, usize>::new();
-    for (key, count) in unspent.iter() {
+    for (key, count) in loose.iter() {
         *counts.entry(key).or_default() += count;
     }
+    let keys: Vec<&str> = counts.keys().copied().collect();
+    counts.retain(|_, count| *count > 0);
     let counts: Vec<(&str, usize)> = counts.into_iter().collect();
-    if let Some(rate) = per_key {
-        let done = rate_limit::give_back(run, topic, rate, &counts);
-        if let Err(error) = done {
-            // The keys are slower for a moment than they might be.
-            tracing::debug!(
-                topic = told(&topic),
-                error = told(&error),
-                "topic {topic}: tokens of keys are lost: {error}"
-            );
-        }
+    let given_back = match counts.is_empty() {
+        true => Ok(()),
+        false => rate_limit::give_back(run, topic, rate, &counts),
+    };
+    let made_due = given_back.and_then(|()| rate_limit::make_due(run, topic, &keys));
+    if let Err(error) = &made_due {
+        // The keys are slower for a moment than they might be.
+        tracing::debug!(
+            topic = told(&topic),
+            error = told(error),
+            "topic {topic}: tokens of keys are lost: {error}"
+        );
     }
-    unspent.clear();
+    loose.clear();
+    made_due.unwrap_or_default()
 }
 
 /// Counts messages by their keys.

@@ -15,11 +15,12 @@ use crate::max_in_work::slots::{OwnSlot, Slots};
 use crate::message::claimed::Claimed;
 use crate::message::outcome::Decision;
 use crate::rate_limit::Grant;
-use crate::rate_limit::tokens::{self, Allowance, TopicTokens};
+use crate::rate_limit::tokens::{self, Admitted, Allowance, TopicTokens};
 use crate::receive::filter::FilterBudget;
 use crate::session::process::Process;
 use crate::settings::Setting;
 use crate::wake::board::Station;
+use crate::wake::waker::Waker;
 use crate::words::topic_config::Rate;
 use crate::words::{Filter, Result};
 use std::collections::HashMap;
@@ -156,14 +157,13 @@ impl Limits {
         tokens::ask(run, &self.topic, self.rate_per_key(), messages)
     }
 
-    /// Spends what [`ask`](Self::ask) got. Returns the messages that may begin; those that are put
-    /// off are decided.
+    /// Spends what [`ask`](Self::ask) got. Decides about the messages that are put off.
     pub(crate) fn after<'m>(
         &self,
-        grants: &mut Option<HashMap<String, Grant>>,
+        grants: Option<HashMap<String, Grant>>,
         messages: Vec<&'m Claimed>,
         decided: &mut Vec<Decision<'m>>,
-    ) -> Vec<&'m Claimed> {
+    ) -> Admitted<'m> {
         tokens::admit(self.rate_per_key(), grants, messages, decided)
     }
 
@@ -188,8 +188,16 @@ impl Limits {
         tokens::unbegun(self.rate_per_key(), messages)
     }
 
-    /// Gives back the tokens of keys that were not spent. Outside transactions.
-    pub(crate) fn give_back_keys(&self, run: &mut dyn Run, unspent: &mut Vec<(String, usize)>) {
-        tokens::give_back_keys(run, &self.topic, self.rate_per_key(), unspent);
+    /// Gives back the tokens of keys that were not spent, and has upkeep move what was put off of
+    /// these keys and has a token now. Outside transactions.
+    pub(crate) fn give_back_keys(
+        &self,
+        run: &mut dyn Run,
+        waker: &Waker,
+        loose: &mut Vec<(String, usize)>,
+    ) {
+        if tokens::give_back_keys(run, &self.topic, self.rate_per_key(), loose) {
+            waker.due_in(Duration::ZERO);
+        }
     }
 }

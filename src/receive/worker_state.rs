@@ -52,8 +52,8 @@ pub(crate) struct WorkerState<'h> {
     /// How many messages the next claim looks at, if more than it takes because those at the head
     /// may not begin.
     pub(crate) look: usize,
-    /// Unspent tokens of keys.
-    pub(crate) unspent: Vec<(String, usize)>,
+    /// Unspent tokens of keys, and keys of messages that were put off for want of one.
+    pub(crate) loose: Vec<(String, usize)>,
     /// Conflicts in a row.
     pub(crate) conflicts: u32,
     /// Whether no other thread of the process reads the settings of topics, so that this worker
@@ -82,7 +82,7 @@ impl<'h> WorkerState<'h> {
             charges: Vec::new(),
             noted: None,
             look: 0,
-            unspent: Vec::new(),
+            loose: Vec::new(),
             conflicts: 0,
             reads_settings: false,
             deliveries: Deliveries::default(),

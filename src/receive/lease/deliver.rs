@@ -57,8 +57,9 @@ impl LeaseWorker<'_, '_> {
         }
         let mut decided = Vec::new();
         let limits = &self.shared.limits;
-        let mut grants = limits.ask(self.connection, &[message])?;
-        limits.after(&mut grants, vec![message], &mut decided);
+        let grants = limits.ask(self.connection, &[message])?;
+        let admitted = limits.after(grants, vec![message], &mut decided);
+        self.state.loose.extend(admitted.loose);
         let put_off = decided.pop().map(|(_, put_off)| put_off);
         match put_off {
             Some(put_off) => self.end(in_hand, put_off),

@@ -147,7 +147,11 @@ impl LeaseWorker<'_, '_> {
             .concurrency
             .learn(handled, taken.is_full, Instant::now());
         ended = ended.and_then(|()| self.settle_here());
-        ended.and(self.give_back(rest))
+        ended = ended.and(self.give_back(rest));
+        let waker = &shared.base.waker;
+        let limits = &shared.limits;
+        limits.give_back_keys(self.connection, waker, &mut self.state.loose);
+        ended
     }
 
     /// Settles what is done of so many messages that they take longer than they may wait, and has

@@ -30,7 +30,7 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         };
         if !decided.is_empty() && (self.is_stopping() || self.session.has_set()) {
             shared.floors().lower(first.held.position);
-            self.state.unspent.extend(shared.limits.unbegun(together));
+            self.state.loose.extend(shared.limits.unbegun(together));
             return Ok(0);
         }
         let terms = shared.terms();

@@ -94,7 +94,7 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         }
         if taken.messages.is_empty() {
             let unspent = tokens::unspent(taken.grants.take());
-            self.state.unspent.extend(unspent);
+            self.state.loose.extend(unspent);
         }
         Ok(pass)
     }

@@ -15,7 +15,7 @@ use crate::db::silence::Hold;
 use crate::message::claimed::Claimed;
 use crate::message::outcome::{Decision, Outcome};
 use crate::rate_limit::Grant;
-use crate::rate_limit::tokens::{self, Allowance};
+use crate::rate_limit::tokens::Allowance;
 use crate::receive::claim::{self, Taken};
 use crate::receive::progress::Hand;
 use crate::receive::settle::Settlement;
@@ -45,28 +45,28 @@ pub(crate) fn run_transactions(
     state: &mut WorkerState<'_>,
     stop: &Stop,
 ) -> Result<Worked> {
+    let (limits, waker) = (&shared.limits, &shared.base.waker);
     shared.end_transaction(state.worker);
     write_charges::write_all(shared, connection, state)?;
     state.let_go(connection, &shared.topic)?;
-    shared.limits.give_back_keys(connection, &mut state.unspent);
+    limits.give_back_keys(connection, waker, &mut state.loose);
     if shared.is_paused() {
         return Ok(Worked::Idle(None));
     }
     look_at_clock(shared.observers(), connection);
     if shared.station.is_suspect() {
-        let waker = &shared.base.waker;
         shared.asking.ask(connection, waker, &shared.topic)?;
     }
-    shared.limits.ensure_slots(connection)?;
-    let mut allowance = match shared.limits.before(connection, state.pace.size())? {
+    limits.ensure_slots(connection)?;
+    let mut allowance = match limits.before(connection, state.pace.size())? {
         Ok(allowance) => allowance,
         Err(wait) => return Ok(Worked::Idle(Some(wait))),
     };
     let worked = transactions(shared, connection, state, &mut allowance, stop);
-    shared.limits.leave(allowance);
+    limits.leave(allowance);
     if matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) || stop.is_set() {
-        shared.limits.give_back(connection);
-        shared.limits.give_back_keys(connection, &mut state.unspent);
+        limits.give_back(connection);
+        limits.give_back_keys(connection, waker, &mut state.loose);
     }
     match worked {
         Ok(Worked::Idle(None)) if !state.charges.is_empty() => Ok(Worked::Idle(Some(blame::OWED))),
@@ -239,13 +239,13 @@ impl WorkerTransaction<'_, '_, '_> {
     fn admit<'m>(
         &mut self,
         taken: &'m Taken,
-        mut grants: Option<HashMap<String, Grant>>,
+        grants: Option<HashMap<String, Grant>>,
         decided: &mut Vec<Decision<'m>>,
     ) -> Vec<&'m Claimed> {
         let fit = self.eligible(taken, decided);
-        let admitted = self.shared.limits.after(&mut grants, fit, decided);
-        self.state.unspent.extend(tokens::unspent(grants));
-        admitted
+        let admitted = self.shared.limits.after(grants, fit, decided);
+        self.state.loose.extend(admitted.loose);
+        admitted.messages
     }
 
     /// Settles and commits, and says so to all whom it concerns. Returns the next claim if the
@@ -297,9 +297,7 @@ impl WorkerTransaction<'_, '_, '_> {
     fn leave(&mut self, unbegun: &[&Claimed]) {
         let places = unbegun.iter().map(|message| message.held.position);
         claim::lower(&self.shared.floors, places);
-        self.state
-            .unspent
-            .extend(self.shared.limits.unbegun(unbegun));
+        self.state.loose.extend(self.shared.limits.unbegun(unbegun));
     }
 
     /// Goes on with the other messages of a transaction that a handler committed; any other error
@@ -328,7 +326,7 @@ impl WorkerTransaction<'_, '_, '_> {
         // The slot of a limited topic goes with its transaction.
         let is_ordinary = !shared.options.is_strict
             && !shared.progress.is_single()
-            && state.unspent.is_empty()
+            && state.loose.is_empty()
             && shared.limits.may_chain();
         let has_to_read = state.reads_settings && !shared.base.process.configs.is_fresh();
         let is_hindered = self.has_to_turn()

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+const KEYS: i64 = 500;
+
 fn rate(messages: u32, per: Duration, burst: u32) -> Option<Rate> {
     Some(Rate {
         messages,
@@ -187,6 +189,42 @@ fn each_key_has_a_rate_of_its_own_and_being_put_off_costs_no_attempt() {
         assert_eq!(place.count(&format!("begun WHERE key = '{key}'")), 10);
         check_bound(&mut place, &format!("begun WHERE key = '{key}'"), 10.0, 2.0);
     }
+}
+
+/// Workers take tokens for the same message and one of them begins it: what the others took is for
+/// the next message of the key, even if that was put off meanwhile.
+#[test]
+fn each_key_has_its_whole_burst_however_many_workers_look_at_it() {
+    let mut place = place(None, rate(1, 3600 * SECOND, 2));
+    let others = [(), ()].map(|()| process(&place.url, Duration::from_millis(50)));
+    let leasing = others[1].receiver("jobs").lease(60 * SECOND);
+    let leasing = leasing.start(|session, message: Message| begin(session, &message));
+    let receivers = [
+        receive(&place.messaging),
+        receive(&others[0]),
+        leasing.unwrap(),
+    ];
+    for number in 0..3 {
+        let keys = 0..KEYS;
+        let send = |key| {
+            NewMessage::json("jobs", &number)
+                .unwrap()
+                .key(format!("{key}"))
+        };
+        place
+            .messaging
+            .session(|session| Ok(session.send_all(keys.map(send))?))
+            .unwrap();
+    }
+    eventually("the bursts", || place.count("begun") == 2 * KEYS);
+    eventually("one of each is put off", || {
+        place.count("outtray.scheduled") == KEYS
+    });
+    for receiver in receivers {
+        receiver.stop(PATIENCE);
+    }
+    let over = "(SELECT FROM begun GROUP BY key HAVING count(*) > 2) AS over";
+    assert_eq!(place.count(over), 0);
 }
 
 #[test]

@@ -60,11 +60,12 @@ SELECT topic_of(n), 0, n, id_of(n), '{\"n\": 1}', CASE WHEN n % 2 = 0 THEN 'key-
     CASE WHEN n % 5 = 0 THEN 1 END
 FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.scheduled
-    (topic, rank, id, due_at, payload, key, seq, expires_at, on_end, receipt, wait_us)
+    (topic, rank, id, due_at, payload, key, seq, error, expires_at, on_end, receipt, wait_us)
 SELECT topic_of(n), 0, id_of(100000 + n),
     CASE WHEN n <= 1000 THEN now() - interval '1 hour' WHEN n > 40000 AND n <= 49000 THEN 'infinity'
         ELSE now() + n * interval '1 s' END,
     '{\"n\": 1}', CASE WHEN n % 4 = 0 THEN 'wait-' || n END, CASE WHEN n % 8 = 0 THEN 300000 + n END,
+    CASE WHEN n % 8 = 0 THEN 'over' END,
     CASE WHEN n % 3 = 0 THEN now() + (CASE WHEN n <= 300 THEN -1 ELSE 1 END) * interval '1 day' END,
     CASE WHEN n % 5 = 0 THEN 1 END, CASE WHEN n > 10000 AND n <= 20000 THEN id_of(n) END, 0
 FROM generate_series($from, $to) AS n;

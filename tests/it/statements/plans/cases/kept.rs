@@ -311,7 +311,7 @@ pub(super) fn kept() -> Vec<Case> {
         ),
         case("remove_recurring", Rows(1), &["'topic-1'", "'name'"]),
         case("reschedule", Rows(1), &["'topic-1'", "'name'", "1", "2"]),
-        case("reset_bucket", Rows(1), &[t, "'rate-1000'", "'over'"]),
+        case("reset_bucket", Rows(1), &[t, "'rate-1000'"]),
         case("resume", Rows(1), &[t]),
         case(
             "return_tokens",

@@ -57,6 +57,11 @@ fn keys(stem: &str, from: u32, count: u32) -> String {
     list((from..from + count).map(|n| format!("{stem}-{n}")))
 }
 
+/// Ten keys, of every eighth row.
+fn eighths(stem: &str, from: u32) -> String {
+    list((from..from + 80).step_by(8).map(|n| format!("{stem}-{n}")))
+}
+
 fn numbers(from: u32, count: u32) -> String {
     list(from..from + count)
 }

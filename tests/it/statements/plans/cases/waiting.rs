@@ -2,7 +2,7 @@
 
 #![expect(clippy::too_many_lines, reason = "tables of calls")]
 
-use super::{BY_ID, Bound, Case, WAITED_FOR, case, id, ids, keys, list, numbers, same};
+use super::{BY_ID, Bound, Case, WAITED_FOR, case, eighths, id, ids, keys, list, numbers, same};
 use crate::statements::plans::filled::BUSY;
 
 /// Returns calls of the statements about what waits for its time, its lease, or others.
@@ -160,6 +160,11 @@ pub(super) fn waiting() -> Vec<Case> {
             "waiting_for_time",
             Pages(50_000, "all of it is to be handled"),
             &[t, &id(130_000), "100"],
+        ),
+        case(
+            "due_by_token",
+            Rows(10),
+            &[t, &eighths("wait", 24_000), "'over'"],
         ),
         case("make_due", Rows(10), &[t, &ids(130_000, 10)]),
         case(
