@@ -3,13 +3,17 @@
 //! Each statement here runs on a connection outside any transaction: the row of a bucket must not
 //! stay locked while a handler runs, and a spent token stays spent.
 
+pub(crate) mod round;
 pub(crate) mod tokens;
 
+use crate::connect::apart::apart;
+use crate::connect::connection::Connection;
+use crate::db::commands::READ_IN_ORDER;
 use crate::db::run::{BATCH, PRUNING};
 use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::words::limits::micros;
 use crate::words::topic_config::Rate;
-use crate::words::{Result, TopicConfig};
+use crate::words::{Doing, Result, TopicConfig};
 use postgres::Row;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,6 +21,7 @@ use std::time::Duration;
 static DUE_BY_TOKEN: Statement = sql!("due_by_token", Anew);
 static PRUNE_BUCKETS: Statement = sql!("prune_buckets", Kept);
 static FORGET_BUCKETS: Statement = sql!("forget_buckets", Anew);
+static PUT_OFF: Statement = sql!("put_off", Anew);
 static RESET_BUCKET: Statement = sql!("reset_bucket", Anew);
 static RETURN_TOKENS: Statement = sql!("return_tokens", Kept);
 static TAKE_TOKENS: Statement = sql!("take_tokens", Kept);
@@ -81,16 +86,57 @@ pub(crate) fn give_back(
     execute(run, &RETURN_TOKENS, params, "giving tokens back").map(drop)
 }
 
-/// Makes due what was put off of those keys of a topic that have a token now. Returns whether
-/// something was.
+/// Has what was put off of these keys of a topic be due when they have tokens at this rate; at once
+/// without one. Returns whether something is due earlier now.
 ///
-/// A token may come back in the moment in which a message is put off for want of it. So both look:
-/// who gives a token back, after that, and who puts a message off, after the commit. The later of
-/// the two sees what the other did.
-pub(crate) fn make_due(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<bool> {
-    let doing = "looking for messages that have a token now";
-    let params: Params<'_> = &[&topic, &keys, &OVER_RATE];
+/// A token may come back in the moment in which a message is put off for want of it, and a rate may
+/// change. So both look: who gives a token back or learns of another rate, after that, and who puts
+/// a message off, after the commit. The later of the two sees what the other did.
+pub(crate) fn hasten(
+    run: &mut dyn Run,
+    topic: &str,
+    rate: Option<Rate>,
+    keys: &[&str],
+) -> Result<bool> {
+    let doing = "looking for messages whose keys have tokens";
+    let values = rate.map(rate_values);
+    let messages = values.map(|(messages, ..)| messages);
+    let (per_us, burst) = values.map(|(_, per_us, burst)| (per_us, burst)).unzip();
+    let params: Params<'_> = &[&topic, &keys, &OVER_RATE, &messages, &per_us, &burst];
     Ok(execute(run, &DUE_BY_TOKEN, params, doing)? > 0)
+}
+
+/// What [`hasten_some`] found.
+#[derive(Debug)]
+pub(crate) struct Hastened {
+    /// Whether something is due earlier now.
+    pub(crate) is_any: bool,
+    /// The key to go on after, if there may be more.
+    pub(crate) next: Option<String>,
+}
+
+/// Does the same for the keys of a thousand messages of a topic that were put off, from the first
+/// key after this one on.
+pub(crate) fn hasten_some(
+    connection: &mut Connection,
+    topic: &str,
+    rate: Option<Rate>,
+    after: &str,
+) -> Result<Hastened> {
+    let doing = "looking for messages that were put off";
+    let params: Params<'_> = &[&topic, &after, &OVER_RATE, &BATCH];
+    let rows = apart(connection, doing, |open| {
+        open.run(READ_IN_ORDER).doing(doing)?;
+        query(open, &PUT_OFF, params, doing)
+    })?;
+    let keys = rows.iter().map(|row| column(row, "key"));
+    let mut keys: Vec<String> = keys.collect::<Result<_>>()?;
+    keys.dedup();
+    let named: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let is_any = !named.is_empty() && hasten(connection, topic, rate, &named)?;
+    let is_full = signed(rows.len()) >= BATCH;
+    let next = keys.pop().filter(|_| is_full);
+    Ok(Hastened { is_any, next })
 }
 
 /// Fills the bucket of a key of a topic, or of the topic itself under the empty key, and notes it
@@ -98,7 +144,7 @@ pub(crate) fn make_due(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<
 pub(crate) fn reset(run: &mut dyn Run, topic: &str, key: &str) -> Result<()> {
     let doing = "filling the bucket of a rate";
     execute(run, &RESET_BUCKET, &[&topic, &key], doing)?;
-    make_due(run, topic, &[key]).map(drop)
+    hasten(run, topic, None, &[key]).map(drop)
 }
 
 /// Removes the buckets of a topic that has no rate any more, or whose keys have none.

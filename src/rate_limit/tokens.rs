@@ -231,18 +231,17 @@ pub(crate) fn unbegun(per_key: Option<Rate>, messages: &[&Claimed]) -> Vec<(Stri
     counts.map(|(key, count)| (key.to_owned(), count)).collect()
 }
 
-/// Gives back the tokens of keys that were not spent, and makes due what was put off of these keys
-/// and has a token now. Returns whether something was. Outside transactions.
+/// Gives back the tokens of keys that were not spent, and hastens what was put off of these keys.
+/// Returns whether something is due earlier now. Outside transactions.
 pub(crate) fn give_back_keys(
     run: &mut dyn Run,
     topic: &str,
     per_key: Option<Rate>,
     loose: &mut Vec<(String, usize)>,
 ) -> bool {
-    let Some(rate) = per_key.filter(|_| !loose.is_empty()) else {
-        loose.clear();
+    if loose.is_empty() {
         return false;
-    };
+    }
     let mut counts = BTreeMap::<&str, usize>::new();
     for (key, count) in loose.iter() {
         *counts.entry(key).or_default() += count;
@@ -250,12 +249,12 @@ pub(crate) fn give_back_keys(
     let keys: Vec<&str> = counts.keys().copied().collect();
     counts.retain(|_, count| *count > 0);
     let counts: Vec<(&str, usize)> = counts.into_iter().collect();
-    let given_back = match counts.is_empty() {
-        true => Ok(()),
-        false => rate_limit::give_back(run, topic, rate, &counts),
+    let given_back = match per_key {
+        Some(rate) if !counts.is_empty() => rate_limit::give_back(run, topic, rate, &counts),
+        _ => Ok(()),
     };
-    let made_due = given_back.and_then(|()| rate_limit::make_due(run, topic, &keys));
-    if let Err(error) = &made_due {
+    let hastened = given_back.and_then(|()| rate_limit::hasten(run, topic, per_key, &keys));
+    if let Err(error) = &hastened {
         // The keys are slower for a moment than they might be.
         tracing::debug!(
             topic = told(&topic),
@@ -264,7 +263,7 @@ pub(crate) fn give_back_keys(
         );
     }
     loose.clear();
-    made_due.unwrap_or_default()
+    hastened.unwrap_or_default()
 }
 
 /// Counts messages by their keys.

@@ -138,10 +138,11 @@ impl SharedState {
     /// Wakes the first worker, which looks whether there is work for others: each that looks opens
     /// a connection. After a death all look, since one may take more than it keeps.
     pub(crate) fn wake_first(&self) {
-        match self.station.is_suspect() {
-            true => self.station.ring(self.options.workers),
-            false => self.station.ring(1),
-        }
+        let workers = match self.station.is_suspect() {
+            true => self.options.workers,
+            false => 1,
+        };
+        self.station.ring(workers);
     }
 
     /// Wakes another worker, as there may be more than one worker's share; the first time all of

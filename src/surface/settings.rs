@@ -15,6 +15,7 @@ use crate::wake::hint::Hint;
 use crate::words::kind_settings::check_kind;
 use crate::words::limits::key_flaw;
 use crate::words::topic;
+use crate::words::topic_config::Rate;
 use crate::words::{Error, Result, TopicConfig};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -127,9 +128,7 @@ impl Topic<'_> {
             return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
         }
         self.reset(key)?;
-        let waker = &self.messaging.base().waker;
-        waker.due_in(Duration::ZERO);
-        waker.tell(Hint::Due);
+        self.tell_due();
         Ok(())
     }
 
@@ -144,22 +143,50 @@ impl Topic<'_> {
     }
 
     fn change(&self, unset: &[&str], change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
-        let config = self.set(|connection, topic| {
-            let config = self.reconfigure_in(connection, unset, change)?;
+        let (before, config) = self.set(|connection, topic| {
+            let (before, config) = self.reconfigure_in(connection, unset, change)?;
             forget_counts(connection, topic, &config)?;
-            Ok(config)
+            Ok((before, config))
         })?;
         self.tend()?;
+        if before.rate_per_key != config.rate_per_key {
+            self.hasten(config.rate_per_key)?;
+        }
         Ok(config)
     }
 
-    /// Changes settings in a transaction that holds them.
+    /// Has what was put off for the rate of its key be due at the rate that holds now.
+    fn hasten(&self, rate: Option<Rate>) -> Result<()> {
+        let is_any = self.messaging.with_connection(|connection, _| {
+            let (mut is_any, mut after) = (false, Some(String::new()));
+            while let Some(key) = after {
+                let hastened = rate_limit::hasten_some(connection, &self.name, rate, &key)?;
+                is_any |= hastened.is_any;
+                after = hastened.next;
+            }
+            Ok(is_any)
+        })?;
+        if is_any {
+            self.tell_due();
+        }
+        Ok(())
+    }
+
+    /// Says that scheduled messages are due, here and elsewhere.
+    fn tell_due(&self) {
+        let waker = &self.messaging.base().waker;
+        waker.due_in(Duration::ZERO);
+        waker.tell(Hint::Due);
+    }
+
+    /// Changes settings in a transaction that holds them; returns them as they were and as they
+    /// are.
     fn reconfigure_in(
         &self,
         connection: &mut Connection,
         unset: &[&str],
         change: impl FnOnce(&mut TopicConfig),
-    ) -> Result<TopicConfig> {
+    ) -> Result<(TopicConfig, TopicConfig)> {
         let topic = &self.name;
         apart(connection, "setting up a topic", |open| {
             let mut document = settings::lock(open, topic)?;
@@ -177,7 +204,7 @@ impl Topic<'_> {
             }
             let note = Note::new(What::Configured).details(differences(&before, &config));
             self.messaging.note(open, Some(topic), &note)?;
-            Ok(config)
+            Ok((before, config))
         })
     }
 

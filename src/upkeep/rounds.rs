@@ -11,6 +11,7 @@ use crate::keys::round::Stalled;
 use crate::log::round::Segments;
 use crate::on_end::push_ended;
 use crate::publish::round::EphemeralRound;
+use crate::rate_limit::round::KeyRates;
 #[cfg(feature = "cron")]
 use crate::recurring::round::Recurrences;
 use crate::schedule::round::Due;
@@ -37,6 +38,7 @@ const NAMES: &[&str] = &[
     "cancelled",
     "dependents",
     "completions",
+    "rates",
     "stalled",
     "segments",
     "presence",
@@ -57,6 +59,7 @@ pub(crate) struct Rounds {
     pub(crate) cancelled: Cancellations,
     pub(crate) dependents: Dependents,
     pub(crate) completions: Completions,
+    rates: KeyRates,
     pub(crate) stalled: Stalled,
     segments: Segments,
     pub(crate) presence: Presence,
@@ -79,6 +82,7 @@ impl Rounds {
             cancelled: Cancellations::default(),
             dependents: Dependents::default(),
             completions: Completions::new(),
+            rates: KeyRates::default(),
             stalled: Stalled::new(push_ended),
             segments: Segments::default(),
             presence,
@@ -102,6 +106,7 @@ impl Rounds {
             &mut self.cancelled,
             &mut self.dependents,
             &mut self.completions,
+            &mut self.rates,
             &mut self.stalled,
             &mut self.segments,
             &mut self.presence,

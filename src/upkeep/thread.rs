@@ -125,7 +125,9 @@ impl Errands {
     /// Passes on what the listener heard.
     pub(crate) fn heard(&self, waker: &Waker, heard: Heard) {
         match heard {
-            Heard::Hint(Hint::Ready(topic)) => waker.board.ring(&topic, 1),
+            Heard::Hint(Hint::Ready(topic)) => {
+                waker.board.ring(&topic, 1);
+            }
             Heard::Hint(Hint::Due) => drop(self.0.try_send(Errand::AskDue)),
             Heard::Hint(Hint::Suspect | Hint::Config) => drop(self.0.try_send(Errand::Look)),
             Heard::Hint(Hint::Ended) => {

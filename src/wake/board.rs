@@ -50,13 +50,9 @@ impl Station {
         }
     }
 
-    /// Wakes up to `workers` parked workers. Never blocks.
-    pub(crate) fn ring(&self, workers: usize) {
-        for _ in 0..workers {
-            if self.permits.try_send(()).is_err() {
-                return;
-            }
-        }
+    /// Wakes up to `workers` parked workers; returns whether there is one for each. Never blocks.
+    pub(crate) fn ring(&self, workers: usize) -> bool {
+        (0..workers).all(|_| self.permits.try_send(()).is_ok())
     }
 
     /// The channel on which a parked worker waits.
@@ -119,13 +115,16 @@ impl Board {
         self.has_parked.swap(false, Ordering::Relaxed)
     }
 
-    /// Wakes up to `workers` workers at each station of `topic`.
-    pub(crate) fn ring(&self, topic: &str, workers: usize) {
+    /// Wakes up to `workers` workers at each station of `topic`; returns whether there is one for
+    /// each at some station.
+    pub(crate) fn ring(&self, topic: &str, workers: usize) -> bool {
+        let mut are_here = false;
         for station in self.stations() {
             if station.topic == topic {
-                station.ring(workers);
+                are_here |= station.ring(workers);
             }
         }
+        are_here
     }
 
     /// Wakes one worker everywhere: after a time in which hints may have been lost.

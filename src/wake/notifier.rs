@@ -8,6 +8,10 @@
 //! Hints of requests and their replies, for which a thread waits, do not wait so long: one that
 //! asks again as soon as it has its answer would wait out the rest of those 10 ms each time. They
 //! go within 2 ms, and no others with them before their time.
+//!
+//! Hints of messages for which workers of this process were woken go a millisecond later: telling
+//! others wakes two processes of the server, beside which the claim here would have to wait for a
+//! processor.
 
 use crate::connect::dedicated::Dedicated;
 use crate::db::{Run, Statement, execute, sql};
@@ -30,6 +34,8 @@ static NOTIFY: Statement = sql!("notify", Kept);
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
 /// The same between two rounds of hints that somebody waits for.
 const BETWEEN_SOON: Duration = Duration::from_millis(2);
+/// How long others hear later of messages for which there are workers here.
+const HEAD_START: Duration = Duration::from_millis(1);
 /// Hints that wait for the thread. One that finds no room is dropped; a topic with so many has
 /// others on the way.
 const QUEUE: usize = 1024;
@@ -41,6 +47,7 @@ const CLOSE_EVERY: Duration = Duration::from_secs(30);
 pub(crate) struct Notifier {
     hints: Sender<Hint>,
     soon: Sender<Hint>,
+    later: Sender<Hint>,
     thread: Mutex<NotifierState>,
 }
 
@@ -55,6 +62,8 @@ struct NotifierParts {
     hints: Receiver<Hint>,
     /// Those that do not wait for the time of the others.
     soon: Receiver<Hint>,
+    /// Those that are told [`HEAD_START`] later.
+    later: Receiver<Hint>,
     dedicated: Arc<Dedicated>,
     me: Uuid,
 }
@@ -63,12 +72,15 @@ impl Notifier {
     pub(crate) fn new(dedicated: Arc<Dedicated>, me: Uuid) -> Self {
         let (sender, hints) = bounded(QUEUE);
         let (at_once, soon) = bounded(QUEUE);
+        let (served, later) = bounded(QUEUE);
         Notifier {
             hints: sender,
             soon: at_once,
+            later: served,
             thread: Mutex::new(NotifierState::Waiting(Box::new(NotifierParts {
                 hints,
                 soon,
+                later,
                 dedicated,
                 me,
             }))),
@@ -84,6 +96,12 @@ impl Notifier {
     /// The same for a hint that somebody waits for.
     pub(crate) fn notify_soon(&self, hint: Hint) {
         let _ = self.soon.try_send(hint);
+        self.start();
+    }
+
+    /// The same for a hint of messages for which workers here were woken.
+    pub(crate) fn notify_later(&self, hint: Hint) {
+        let _ = self.later.try_send(hint);
         self.start();
     }
 
@@ -116,7 +134,7 @@ impl NotifierParts {
                 std::iter::once(first).chain(self.soon.try_iter()).collect();
             let is_rested = rested_at <= Instant::now();
             if is_rested {
-                hints.extend(self.hints.try_iter());
+                hints.extend(self.hints.try_iter().chain(self.later.try_iter()));
             }
             if let Err(error) = self.send(&hints) {
                 tracing::debug!(
@@ -132,7 +150,8 @@ impl NotifierParts {
             }
         }
         // What was committed before the stop is still announced.
-        let rest: BTreeSet<Hint> = self.soon.try_iter().chain(self.hints.try_iter()).collect();
+        let rest = self.soon.try_iter().chain(self.hints.try_iter());
+        let rest: BTreeSet<Hint> = rest.chain(self.later.try_iter()).collect();
         if !rest.is_empty() {
             let _ = self.send(&rest);
         }
@@ -150,6 +169,10 @@ impl NotifierParts {
                 recv(stop.signal()) -> _ => return None,
                 recv(self.soon) -> hint => return hint.ok(),
                 recv(self.hints) -> hint => return hint.ok(),
+                recv(self.later) -> hint => {
+                    pause::wait(stop, HEAD_START);
+                    return hint.ok();
+                }
                 // A process that only sends has no upkeep that does it.
                 default(CLOSE_EVERY) => self.dedicated.close_idle(),
             }

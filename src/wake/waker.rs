@@ -67,9 +67,9 @@ impl Waker {
     /// Announces the messages of a committed session.
     pub(crate) fn announce(&self, news: &News) {
         for (topic, messages) in &news.topics {
-            self.board.ring(topic, *messages);
+            let are_here = self.board.ring(topic, *messages);
             let is_awaited = news.is_awaited || topic::is_awaited(topic);
-            self.tell_ready(topic, is_awaited);
+            self.tell_ready(topic, is_awaited, are_here);
         }
         if let Some(delay) = news.soonest {
             self.due_in(delay);
@@ -138,17 +138,19 @@ impl Waker {
 
     /// Announces ready messages of one topic.
     pub(crate) fn ready(&self, topic: &str, messages: usize) {
-        self.board.ring(topic, messages);
-        self.tell_ready(topic, false);
+        let are_here = self.board.ring(topic, messages);
+        self.tell_ready(topic, false, are_here);
     }
 
-    /// Tells other processes of ready messages: at once if a thread waits for what becomes of them.
-    fn tell_ready(&self, topic: &str, is_awaited: bool) {
+    /// Tells other processes of ready messages: at once if a thread waits for what becomes of them,
+    /// and a little later if there are workers here for all of them.
+    fn tell_ready(&self, topic: &str, is_awaited: bool, are_here: bool) {
         if let Some(notifier) = &self.notifier {
             let hint = Hint::Ready(topic.to_owned());
-            match is_awaited {
-                true => notifier.notify_soon(hint),
-                false => notifier.notify(hint),
+            match (is_awaited, are_here) {
+                (true, _) => notifier.notify_soon(hint),
+                (false, true) => notifier.notify_later(hint),
+                (false, false) => notifier.notify(hint),
             }
         }
     }

@@ -113,8 +113,9 @@ pub struct TopicConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// The same for each key; messages without a key are not limited. A message whose key is over
-    /// its rate is put off without spending an attempt. Tokens are taken on a second connection
-    /// beside the open transaction.
+    /// its rate is put off until its key has a token, without spending an attempt; when the rate
+    /// changes, until it has one at the new rate. Each claim of messages with keys costs two round
+    /// trips more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_key: Option<Rate>,
     /// How long it is kept how messages [ended](crate::EndedMessage), for

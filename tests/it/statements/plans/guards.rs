@@ -143,7 +143,7 @@ const KEPT_IN_FLIGHTS: [&str; 12] = [
     "take_dedupe_one",
 ];
 
-const IN_ORDER: [&str; 38] = [
+const IN_ORDER: [&str; 39] = [
     "backlogs",
     "count_entries",
     "dead_letters",
@@ -164,6 +164,7 @@ const IN_ORDER: [&str; 38] = [
     "newest_entries",
     "peek",
     "purge_dead",
+    "put_off",
     "read_found",
     "redrive",
     "search_behind",

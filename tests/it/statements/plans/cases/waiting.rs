@@ -164,8 +164,9 @@ pub(super) fn waiting() -> Vec<Case> {
         case(
             "due_by_token",
             Rows(10),
-            &[t, &eighths("wait", 24_000), "'over'"],
+            &[t, &eighths("wait", 24_000), "'over'", "10", "1000000", "5"],
         ),
+        case("put_off", Rows(100), &[t, "'wait-2'", "'over'", "100"]),
         case("make_due", Rows(10), &[t, &ids(130_000, 10)]),
         case(
             "begin_in_place",
