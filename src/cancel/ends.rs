@@ -29,13 +29,14 @@ pub(crate) struct Cancelling {
 }
 
 impl Cancelling {
-    /// Announces the ends, that the next of a key may be ready, and what is to be given up.
+    /// Announces the ends, that what waited behind a key or a head may be next, and what is to be
+    /// given up.
     pub(crate) fn announce(&self, waker: &Waker) {
         let tracked = self.tracked();
         if !tracked.is_empty() {
             waker.ended(&tracked);
         }
-        for topic in self.moved_topics() {
+        for topic in self.topics() {
             waker.ready(topic, 1);
         }
         waker.asked(&self.asked);
@@ -55,13 +56,10 @@ impl Cancelling {
         tracked.map(|(_, end)| end.id.0).collect()
     }
 
-    /// Returns the topics in which the next of a key may be ready now.
-    fn moved_topics(&self) -> HashSet<&str> {
-        let keyed = self.removed.iter();
-        keyed
-            .filter(|(_, end)| end.key.is_some())
-            .map(|(topic, _)| topic.as_str())
-            .collect()
+    /// Returns the topics that messages were removed from.
+    fn topics(&self) -> HashSet<&str> {
+        let topics = self.removed.iter().map(|(topic, _)| topic.as_str());
+        topics.collect()
     }
 }
 

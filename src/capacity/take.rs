@@ -6,8 +6,9 @@
 //! note when they end. So a process looks at the messages themselves too, now and then, while a
 //! topic is full.
 //!
-//! Who waits for room holds no lock, of no topic: others, who need less or do not want to wait,
-//! would wait with it. A try may well take locks, also one that finds no room: an UPDATE that had
+//! Who waits for room holds no lock for it, of no topic: others, who need less or do not want to
+//! wait, would wait with it. (What the transaction sent to a bounded topic before has its locks
+//! until the commit.) A try may well take locks, also one that finds no room: an UPDATE that had
 //! to wait for another sender keeps the row that it came for, whatever it then finds there. So each
 //! try of a sender that may wait has a savepoint, and is undone before the wait.
 
@@ -15,6 +16,7 @@ use crate::capacity::{self, ahead::RoomAhead};
 use crate::db::commands::{KEEP_ROOM, TRY_ROOM, UNDO_ROOM};
 use crate::db::{Run, Statement};
 use crate::threads::mutex::Mutex;
+use crate::words::limits::count;
 use crate::words::sqlstate::held_up;
 use crate::words::{Doing, Error, ErrorKind, Result};
 use crossbeam_channel::after;
@@ -50,7 +52,7 @@ impl Counts {
 }
 
 /// Messages for one bounded topic.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RoomWanted<'t> {
     topic: &'t str,
     messages: i64,
@@ -60,9 +62,22 @@ pub(crate) struct RoomWanted<'t> {
     wait: Duration,
 }
 
+/// Says how many messages a topic holds by its settings of now, `None` if it is not bounded any
+/// more.
+pub(crate) type LimitOf<'a> = &'a dyn Fn(&mut dyn Run, &str) -> Result<Option<u64>>;
+
+/// What the sender knows of bounded topics.
+pub(crate) struct RoomFacts<'a> {
+    pub(crate) counts: &'a Counts,
+    /// How many messages of a topic the transaction has room for and did not store yet.
+    pub(crate) pending: &'a dyn Fn(&str) -> usize,
+    /// How many messages of a topic the transaction has room for, stored or not.
+    pub(crate) own: &'a dyn Fn(&str) -> usize,
+    pub(crate) limit: LimitOf<'a>,
+}
+
 /// Takes room in all of these topics, or in none; waits for it. Topics are sorted: two that want
-/// the same ones wait for each other in one direction only. `pending` says how many messages of a
-/// topic the transaction has room for and did not store yet. Room that was taken `ahead` is spent
+/// the same ones wait for each other in one direction only. Room that was taken `ahead` is spent
 /// first, and some more of it is taken where the transaction has taken some before, unless that may
 /// be undone without our notice.
 ///
@@ -70,18 +85,12 @@ pub(crate) struct RoomWanted<'t> {
 /// `Full`, with nothing taken and the transaction as it was; and those of the statements.
 pub(crate) fn take(
     run: &mut dyn Run,
-    counts: &Counts,
+    facts: &RoomFacts<'_>,
     wanted: &[RoomWanted<'_>],
-    pending: &dyn Fn(&str) -> usize,
     ahead: &mut RoomAhead,
     may_be_undone_unseen: bool,
 ) -> Result<()> {
-    let mut taking = Taking {
-        run,
-        counts,
-        pending,
-        ahead,
-    };
+    let mut taking = Taking { run, facts, ahead };
     let taken_ahead = match may_be_undone_unseen {
         true => Ok(false),
         false => taking.take_ahead(wanted),
@@ -113,8 +122,7 @@ fn named(wanted: &[RoomWanted<'_>]) -> String {
 /// What one send takes room with.
 struct Taking<'a> {
     run: &'a mut dyn Run,
-    counts: &'a Counts,
-    pending: &'a dyn Fn(&str) -> usize,
+    facts: &'a RoomFacts<'a>,
     ahead: &'a mut RoomAhead,
 }
 
@@ -141,32 +149,50 @@ impl Taking<'_> {
         let is_undone = wanted.len() > 1 || wanted.iter().any(|wanted| !wanted.wait.is_zero());
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
+        let mut wanted = wanted.to_vec();
         loop {
             let tried = Instant::now();
             if is_undone {
                 self.mark(&[&TRY_ROOM])?;
             }
             let before = self.ahead.clone();
-            let full = self.try_all(wanted)?;
+            let full = self.try_all(&wanted)?;
             if full.is_some() {
                 *self.ahead = before;
             }
             if is_undone {
                 self.mark(full.as_ref().map_or(&[&KEEP_ROOM], |_| &UNDO))?;
             }
-            let Some((wanted, can_change)) = full else {
+            let Some((full, can_change)) = full else {
                 return Ok(());
             };
-            let left = wanted.wait.saturating_sub(started.elapsed());
+            let own = count((self.facts.own)(full.topic));
+            if own.saturating_add(full.messages) > full.limit {
+                return Err(too_many(full.topic, own + full.messages, full.limit));
+            }
+            let left = full.wait.saturating_sub(started.elapsed());
             if left.is_zero() || !can_change {
-                return Err(full_topic(wanted, can_change));
+                return Err(full_topic(full, can_change));
             }
             // Counting takes its time: no more than half of it.
             let pause_now = pause.max(tried.elapsed().min(LONGEST_PAUSE)).min(left);
             // A plain wait: a session has no stop signal, and its caller asked for it.
             let _ = after(pause_now).recv();
             pause = (pause * 2).min(LONGEST_PAUSE);
+            self.learn_limits(&mut wanted)?;
         }
+    }
+
+    /// Learns how many messages the topics hold now, and forgets those that are not bounded any
+    /// more.
+    fn learn_limits(&mut self, wanted: &mut Vec<RoomWanted<'_>>) -> Result<()> {
+        for mut one in std::mem::take(wanted) {
+            if let Some(limit) = (self.facts.limit)(self.run, one.topic)? {
+                one.limit = limit.try_into().unwrap_or(i64::MAX);
+                wanted.push(one);
+            }
+        }
+        Ok(())
     }
 
     fn mark(&mut self, commands: &[&'static Statement]) -> Result<()> {
@@ -203,7 +229,7 @@ impl Taking<'_> {
     /// Finds out why there was no room. Returns `None` if there may be some now, else whether
     /// waiting helps.
     fn find_room(&mut self, topic: &str, messages: i64, limit: i64) -> Result<Option<bool>> {
-        let pending = i64::try_from((self.pending)(topic)).unwrap_or(i64::MAX);
+        let pending = count((self.facts.pending)(topic));
         let pending = pending.saturating_add(self.ahead.left(topic));
         let Some(look) = capacity::look(self.run, topic)? else {
             capacity::recount(self.run, topic, limit, pending)?;
@@ -213,7 +239,7 @@ impl Taking<'_> {
             capacity::fold(self.run, topic)?;
             return Ok(None);
         }
-        if self.counts.may_count(topic)
+        if self.facts.counts.may_count(topic)
             && capacity::count(self.run, topic, limit)? + pending + messages <= limit
         {
             capacity::recount(self.run, topic, limit, pending)?;
@@ -227,15 +253,10 @@ impl<'t> RoomWanted<'t> {
     /// # Errors
     /// `Full` if the topic never has room for so many.
     pub(crate) fn new(topic: &'t str, messages: usize, limit: u64, wait: Duration) -> Result<Self> {
-        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+        let messages = count(messages);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         if messages > limit {
-            return Err(Error::new(
-                ErrorKind::Full,
-                format!(
-                    "{messages} messages do not fit into topic {topic}, which holds {limit}: send fewer at a time"
-                ),
-            ));
+            return Err(too_many(topic, messages, limit));
         }
         Ok(RoomWanted {
             topic,
@@ -244,6 +265,13 @@ impl<'t> RoomWanted<'t> {
             wait,
         })
     }
+}
+
+fn too_many(topic: &str, messages: i64, limit: i64) -> Error {
+    let text = format!(
+        "{messages} messages do not fit into topic {topic}, which holds {limit}: send fewer at a time"
+    );
+    Error::new(ErrorKind::Full, text)
 }
 
 fn full_topic(wanted: &RoomWanted<'_>, can_change: bool) -> Error {

@@ -58,6 +58,7 @@ fn remove_slice(
         });
         // What was behind them, by their keys.
         waker.keys_ended();
+        waker.look_at(slice.tracked());
     }
     Ok(slice.messages)
 }

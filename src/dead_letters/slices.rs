@@ -30,6 +30,14 @@ pub(crate) struct Slice {
     last: Option<Uuid>,
 }
 
+impl Slice {
+    /// Returns the messages that others may come after.
+    pub(crate) fn tracked(&self) -> Vec<Uuid> {
+        let tracked = self.ends.iter().filter(|end| end.is_tracked());
+        tracked.map(|end| end.id.0).collect()
+    }
+}
+
 /// What is left of a redrive or a purge of dead letters: each is taken once, also if it comes back
 /// meanwhile.
 pub(crate) struct Remaining<'w> {

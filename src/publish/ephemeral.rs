@@ -198,6 +198,7 @@ fn remove(
     let slice = end_slice(connection, waker, topic, REMOVING, take)?;
     if slice.messages > 0 {
         waker.keys_ended();
+        waker.look_at(slice.tracked());
     }
     Ok(slice.messages)
 }

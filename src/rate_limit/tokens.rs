@@ -157,6 +157,14 @@ pub(crate) fn ask(
     rate_limit::take_of_keys(run, topic, rate, &wanted).map(Some)
 }
 
+/// Returns how long to leave a message alone, at most, whose key got no token; `None` if it got one
+/// or needs none.
+pub(crate) fn wait(grants: Option<&HashMap<String, Grant>>) -> Option<Duration> {
+    let used_up = grants?.values().filter(|grant| grant.tokens == 0);
+    let wait = used_up.map(|grant| grant.wait).max()?;
+    Some(wait.clamp(LEAST_WAIT, LONGEST_WAIT))
+}
+
 /// What `ask` got, spent.
 pub(crate) struct Admitted<'a> {
     /// The messages that may begin.

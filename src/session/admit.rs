@@ -6,19 +6,17 @@
 //! must not hold a topic's room meanwhile. Both are part of the transaction, inside the savepoint
 //! of the current part, and are undone with it.
 
-use crate::capacity::take::{self as room, RoomWanted};
 use crate::dedupe::{self, KeyHolder, KeyWish, KnownHolders};
 use crate::observe::{spans, trace};
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Outbox;
 use crate::session::savepoint::Savepoint;
 use crate::session::transaction_state::TransactionState;
 use crate::settings::Setting;
 use crate::words::outcome::Sent;
 use crate::words::rare::Remembered;
 use crate::words::sqlstate::held_up;
-use crate::words::{ErrorKind, MessageId, NewMessage, OnEnd, Outgoing, Result, classify};
-use std::collections::{BTreeMap, HashMap};
+use crate::words::{ErrorKind, MessageId, NewMessage, Outgoing, Result, classify};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -183,42 +181,6 @@ impl MessagingSession<'_> {
         Ok(sent)
     }
 
-    /// Takes room in the bounded topics that the new messages go to.
-    pub(super) fn take_room(&mut self, messages: &[Outgoing], sent: &[Sent]) -> Result<()> {
-        let mut loads = BTreeMap::<&str, (usize, Duration)>::new();
-        for (outgoing, _) in new_ones(messages, sent) {
-            if outgoing.on_end.has(OnEnd::BOUNDED) {
-                let (messages, longest) = loads.entry(&outgoing.message.topic).or_default();
-                *messages += 1;
-                let wait = outgoing.message.rare.room_wait.unwrap_or(self.room_wait);
-                *longest = wait.max(*longest);
-            }
-        }
-        if loads.is_empty() {
-            return Ok(());
-        }
-        let mut wanted = Vec::with_capacity(loads.len());
-        for (topic, (messages, wait)) in loads {
-            let setting = self.setting(topic);
-            // The topic may have lost its limit since the message got its flags.
-            if let Some(limit) = setting.and_then(|setting| setting.config.max_length) {
-                wanted.push(RoomWanted::new(topic, messages, limit, wait)?);
-            }
-        }
-        if room::spend(&mut self.outbox.room, &wanted) {
-            return Ok(());
-        }
-        let mut ahead = std::mem::take(&mut self.outbox.room);
-        let is_unseen = self.transaction.may_be_undone_unseen();
-        let (outbox, counts) = (&self.outbox, &self.process.counts);
-        let pending = |topic: &str| outbox.bounded(topic);
-        let taken = self
-            .transaction
-            .ask(|run| room::take(run, counts, &wanted, &pending, &mut ahead, is_unseen));
-        self.outbox.room = ahead;
-        taken
-    }
-
     /// Takes the dedupe keys of the messages and returns which messages are new.
     fn deduped(&mut self, messages: &[Outgoing]) -> Result<Vec<Sent>> {
         let mut wishes: Vec<KeyWish<'_>> = Vec::new();
@@ -349,17 +311,6 @@ impl MessagingSession<'_> {
     }
 }
 
-impl Outbox {
-    /// Returns how many messages for a bounded topic are kept here.
-    fn bounded(&self, topic: &str) -> usize {
-        let kept = self.ready.iter().chain(&self.waiting);
-        kept.filter(|outgoing| {
-            outgoing.on_end.has(OnEnd::BOUNDED) && outgoing.message.topic == topic
-        })
-        .count()
-    }
-}
-
 /// Names dedupe keys by the topics of their messages. The keys themselves are the caller's data and
 /// stay out of error texts.
 fn named(wishes: &[KeyWish<'_>]) -> String {
@@ -374,7 +325,7 @@ fn named(wishes: &[KeyWish<'_>]) -> String {
     }
 }
 
-fn new_ones<'a>(
+pub(super) fn new_ones<'a>(
     messages: &'a [Outgoing],
     sent: &'a [Sent],
 ) -> impl Iterator<Item = (&'a Outgoing, &'a Sent)> {

@@ -17,6 +17,7 @@ pub(crate) mod process;
 pub(crate) mod publish;
 mod recorded;
 mod rematch;
+mod room;
 pub(crate) mod savepoint;
 pub(crate) mod send_hooks;
 mod transaction;

@@ -60,7 +60,7 @@ pub(crate) struct Outbox {
 pub(super) struct LogEntry {
     id: MessageId,
     /// Shared by neighbours that go to the same topic.
-    topic: Arc<str>,
+    pub(super) topic: Arc<str>,
     /// How long the message waits, as far as is known here; `None` if it is ready.
     wait: Option<Duration>,
     /// The messages that this one comes after.

@@ -8,6 +8,10 @@ use crate::connect::pool::LentConnection;
 use crate::crashes::newcomer::Newcomer;
 use crate::dependencies::round::look_now;
 use crate::keys::stalled;
+use crate::leases::Proof;
+use crate::leases::settle::announce;
+use crate::message::claimed::Held;
+use crate::message::outcome::Outcome;
 #[cfg(feature = "metrics")]
 use crate::metrics::Sampling;
 use crate::processes::crews::HasCrew;
@@ -27,7 +31,7 @@ use crate::tallies;
 use crate::upkeep::catch_up::catch_up;
 use crate::upkeep::thread::Errands;
 use crate::words::topic;
-use crate::words::{HandlerError, Message, Result};
+use crate::words::{HandlerError, Message, OnEnd, Result};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -246,6 +250,34 @@ impl Messaging {
             return base.waker.look_at(ended);
         }
         look_now(connection, &base.waker, &ended);
+    }
+
+    /// Announces what was settled by hand, and looks at what comes after it.
+    pub(crate) fn announce_settled<'a>(
+        &self,
+        connection: &mut Connection,
+        topic: &str,
+        settled: impl Iterator<Item = (&'a Proof, &'a Outcome)> + Clone,
+    ) {
+        announce(&self.base().waker, topic, settled.clone());
+        self.look_after_settled(connection, settled.map(|(proof, _)| &proof.held));
+    }
+
+    /// Looks after messages that were in hand here and are settled, of which the waker tells the
+    /// thread, if there is one.
+    pub(crate) fn look_after_settled<'a>(
+        &self,
+        connection: &mut Connection,
+        settled: impl Iterator<Item = &'a Held>,
+    ) {
+        if self.core.running_errands().is_some() {
+            return;
+        }
+        let tracked = settled.filter(|held| held.on_end.has(OnEnd::TRACKED));
+        let ended: Vec<Uuid> = tracked.map(|held| held.id.0).collect();
+        if !ended.is_empty() {
+            look_now(connection, &self.base().waker, &ended);
+        }
     }
 
     /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were

@@ -145,6 +145,7 @@ impl Messaging {
         if !news.after.is_empty() {
             self.look_after(&mut connection, std::mem::take(&mut news.after));
         }
+        self.look_after_settled(&mut connection, news.ended.iter());
         drop(connection);
         self.base().waker.announce(&news);
         news.tell(observers);

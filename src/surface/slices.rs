@@ -40,6 +40,10 @@ impl Topic<'_> {
             }
         }
         self.tend()?;
+        if so_far > 0 {
+            // The head of a strict topic, for which its receivers wait, may be gone.
+            self.messaging.base().waker.ready(&self.name, 1);
+        }
         Ok(so_far)
     }
 
@@ -81,7 +85,12 @@ impl Topic<'_> {
     ) -> Result<Slice> {
         self.messaging.with_connection(|connection, base| {
             let doing = "ending messages of a topic";
-            end_slice(connection, &base.waker, &self.name, doing, work)
+            let slice = end_slice(connection, &base.waker, &self.name, doing, work)?;
+            let tracked = slice.tracked();
+            if !tracked.is_empty() {
+                self.messaging.look_after(connection, tracked);
+            }
+            Ok(slice)
         })
     }
 }

@@ -10,14 +10,13 @@ use crate::wake::news::News;
 use crate::wake::notifier::Notifier;
 use crate::wake::waiters::Waiters;
 use crate::words::{MessageId, OnEnd, topic};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Due times on their way to the upkeep thread. When there is no room it has work at hand, after
-/// which it looks for itself.
+/// Due times on their way to the upkeep thread.
 const DUE_QUEUE: usize = 256;
 
 /// Ends on their way to the upkeep thread, those of a transaction each. What finds no room is found
@@ -156,8 +155,12 @@ impl Waker {
     }
 
     /// Notes that a scheduled message is due after `delay`.
-    pub(crate) fn due_in(&self, delay: Duration) {
-        let _ = self.due.try_send(delay);
+    pub(crate) fn due_in(&self, mut delay: Duration) {
+        while let Err(TrySendError::Full(refused)) = self.due.try_send(delay) {
+            // Of two, the sooner one is enough.
+            let other = self.due_times.try_recv();
+            delay = other.map_or(refused, |other| refused.min(other));
+        }
     }
 
     /// Where the upkeep thread hears of due times.
@@ -179,5 +182,26 @@ impl Waker {
         if let Some(notifier) = &self.notifier {
             notifier.notify(hint);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::tallies::Tallies;
+
+    #[test]
+    fn the_soonest_of_many_due_times_is_kept() {
+        let waker = Waker::new(
+            None,
+            Arc::new(Observers::new(Vec::new(), Tallies::default())),
+        );
+        let hour = Duration::from_secs(3600);
+        for _ in 0..2 * DUE_QUEUE {
+            waker.due_in(hour);
+        }
+        waker.due_in(Duration::ZERO);
+        waker.due_in(hour);
+        assert_eq!(waker.due_times().try_iter().min(), Some(Duration::ZERO));
     }
 }

@@ -42,6 +42,10 @@ pub(crate) fn run(shared: &SharedState, handler: &SharedHandler, worker: usize, 
             Entry::Park => wait.and(Some(QUICK)),
         };
     }
+    if wait.is_some() {
+        // It was to come back unasked. Others may rely on that.
+        shared.base.waker.ready(&shared.topic, 1);
+    }
 }
 
 /// Returns when a worker is to come back unasked that is to wait so long, and was to come back at
@@ -88,7 +92,8 @@ fn shift(shared: &SharedState, state: &mut WorkerState<'_>, stop: &Stop) -> Opti
             Ok(Worked::Again) => {
                 pause.reset();
                 is_troubled = false;
-                if shared.concurrency.leave_if_over(state.worker) {
+                // Others wait for charges that are still to be written.
+                if state.charges.is_empty() && shared.concurrency.leave_if_over(state.worker) {
                     shared.limits.leave_watch(&shared.station);
                     return None;
                 }

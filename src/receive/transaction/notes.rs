@@ -82,6 +82,15 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         }
         let messages: Vec<&Claimed> = self.to_begin(taken).collect();
         taken.grants = shared.limits.ask(self.session.open()?, &messages)?;
+        if shared.options.is_strict
+            && let Some(wait) = tokens::wait(taken.grants.as_ref())
+        {
+            // It is not put off: nothing would take its place, and nobody would look at it when its
+            // key has a token again.
+            taken.keep(&shared.floors, |_| false);
+            taken.wait = Some(wait);
+            return Ok(None);
+        }
         let shift = shared.shift_to_note();
         if let Some((receiver, shift)) = shift {
             presence::push_note_shift(&mut flight, topic, receiver, shift);

@@ -64,8 +64,12 @@ pub(crate) fn run_transactions(
     };
     let worked = transactions(shared, connection, state, &mut allowance, stop);
     limits.leave(allowance);
-    if matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) || stop.is_set() {
+    let is_stopping = stop.is_set();
+    if is_stopping || matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) {
         limits.give_back(connection);
+    }
+    if is_stopping || worked.is_ok() {
+        // At once: the worker may park now, and nobody else knows of them.
         limits.give_back_keys(connection, waker, &mut state.loose);
     }
     match worked {
@@ -160,7 +164,7 @@ fn idle(taken: &Taken) -> Worked {
 
 /// Says how to go on when nothing of what was claimed may begin, or others got all of it.
 fn after_nothing(state: &mut WorkerState<'_>, taken: &Taken, looked_at: usize) -> Worked {
-    if taken.is_used_up {
+    if taken.is_used_up || taken.wait.is_some() {
         return idle(taken);
     }
     if !taken.is_held_up {

@@ -2,7 +2,7 @@
 
 use crate::history;
 use crate::leases::Proof;
-use crate::leases::settle::{self, BEGIN_BRIEFLY, announce};
+use crate::leases::settle::{self, BEGIN_BRIEFLY};
 use crate::message::claimed::Claimed;
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::report;
@@ -300,7 +300,6 @@ impl Receipt {
         let is_recorded = history::is_kept(&base.process.configs, topic);
         let begin = &BEGIN_BRIEFLY;
         let settled = settle::settle(&mut connection, begin, topic, &outcomes, is_recorded);
-        drop(connection);
         let observers = &base.process.observers;
         let settled = settled.inspect_err(|error| tell_unsettled(observers, topic, error))?;
         if let Some(is_cancelled) = settled.get(&self.proof.receipt) {
@@ -308,7 +307,8 @@ impl Receipt {
             self.messaging
                 .by_hand()
                 .lower(topic, self.proof.held.position);
-            announce(&base.waker, topic, outcomes.into_iter());
+            self.messaging
+                .announce_settled(&mut connection, topic, outcomes.into_iter());
             self.tell(observers, &outcome, *is_cancelled);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Settles messages taken by hand, many at a time.
 
 use crate::history;
-use crate::leases::settle::{self, announce};
+use crate::leases::settle;
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
 use crate::observe::spans;
@@ -167,7 +167,7 @@ pub(crate) fn settle_all<'l>(
         let is_settled = |receipt: &Receipt| settled.contains_key(&receipt.proof.receipt);
         let settled = mine.iter().filter(|(receipt, _)| is_settled(receipt));
         let settled = settled.map(|(receipt, (_, outcome))| (&receipt.proof, outcome));
-        announce(&base.waker, topic, settled);
+        messaging.announce_settled(&mut connection, topic, settled);
     }
     drop(connection);
     tell(messaging, &told);

@@ -1,7 +1,7 @@
 //! Senders wait for room, and hold up nobody.
 
 use super::{check_full, handle, limit, place, send};
-use crate::support::{DAY, PATIENCE, Place, aside, client, eventually, process};
+use crate::support::{DAY, PATIENCE, Place, aside, client, eventually, pass_time, process};
 use crossbeam_channel::bounded;
 use outtray::{Error, ErrorKind, MessagingSession, NewMessage, TopicConfig};
 use postgres::IsolationLevel;
@@ -149,4 +149,42 @@ fn a_sender_with_a_fixed_snapshot_does_not_wait_in_vain() {
     let error = session.send_message("jobs", &2).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);
     assert!(error.to_string().contains("snapshot"), "{error}");
+}
+
+#[test]
+fn a_sender_that_waits_goes_on_when_the_topic_may_hold_more() {
+    for more in [Some(2), None] {
+        let place = place(1);
+        send(&place.messaging, 1).unwrap();
+        let messaging = place.messaging.clone();
+        let config = TopicConfig {
+            max_length: more,
+            ..TopicConfig::default()
+        };
+        let message = NewMessage::json("jobs", &2).unwrap();
+        thread::scope(|scope| {
+            let waits = scope.spawn(move || messaging.send(message.wait_for_room(PATIENCE)));
+            pass_time(Duration::from_millis(300));
+            place.messaging.topic("jobs").configure(config).unwrap();
+            waits.join().unwrap().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_session_does_not_wait_for_room_that_it_holds_itself() {
+    let place = place(2);
+    let sent = place.messaging.session(|session| {
+        session.wait_for_room(PATIENCE);
+        for number in 0..3 {
+            session.send_message("jobs", &number)?;
+        }
+        Ok(())
+    });
+    let error = sent.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(
+        error.to_string().contains("3 messages do not fit"),
+        "{error}"
+    );
 }

@@ -55,6 +55,45 @@ fn a_receiver_has_it_soon_after_the_last_one_is_done() {
     assert_eq!(next(&told, 1), [7]);
 }
 
+/// In a process without receivers, where no thread looks after ends.
+#[test]
+fn a_receiver_elsewhere_has_it_soon_after_the_last_one_is_acknowledged_by_hand() {
+    let mut place = Place::polling(NO_POLLING);
+    let other = process(&place.url, NO_POLLING);
+    let (receiver, told) = telling::<i32>(other.receiver("after"));
+    place.await_listener();
+    let before = place.messaging.topic("before");
+    for (number, in_session) in (0..).zip([false, true]) {
+        let id = place.send_new(tracked("before", number));
+        place.send_new(tracked("after", number).after(&[id]));
+        let delivery = before.receive::<i32>(PATIENCE).unwrap().unwrap();
+        match in_session {
+            true => {
+                let settled = place
+                    .messaging
+                    .session(|session| Ok(session.settle(&delivery)?));
+                settled.unwrap();
+            }
+            false => delivery.ack().unwrap(),
+        }
+        assert_eq!(next(&told, 1), [number]);
+    }
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn one_that_comes_after_what_is_purged_is_dead_soon() {
+    let mut place = Place::polling(NO_POLLING);
+    let other = process(&place.url, NO_POLLING);
+    let (receiver, _told) = telling::<i32>(other.receiver("after"));
+    let id = place.send_new(tracked("before", 1));
+    place.send_new(tracked("after", 2).after(&[id]));
+
+    assert_eq!(place.messaging.topic("before").purge().unwrap(), 1);
+    eventually("it is dead", || place.count("outtray.dead_letter") == 1);
+    receiver.stop(PATIENCE);
+}
+
 #[test]
 fn one_after_what_is_done_already_is_ready_at_once_and_a_delay_counts_from_then() {
     let mut place = Place::polling(NO_POLLING);

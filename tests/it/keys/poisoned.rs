@@ -1,7 +1,7 @@
 //! What becomes of a key when one of its messages becomes a dead letter.
 
 use super::{TOPIC, keyed};
-use crate::support::{A_WHILE, Place, eventually, next};
+use crate::support::{A_WHILE, NO_POLLING, PATIENCE, Place, eventually, next};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
     DeadReason, ErrorKind, HandlerError, Message, PoisonedKey, Receiver, Selection, TopicConfig,
@@ -167,5 +167,41 @@ fn the_dead_letters_of_one_key_are_redriven_in_order_or_purged_and_the_others_st
         let refused = topic.redrive(Selection::key(bad)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Invalid);
         assert!(refused.to_string().contains("on topic keyed"), "{refused}");
+    }
+}
+
+/// Whoever sets another policy does not see what the sender stored, nor the sender the policy.
+#[test]
+fn what_is_sent_behind_a_dead_letter_while_the_policy_changes_goes_on() {
+    for policy in [PoisonedKey::Skip, PoisonedKey::Park] {
+        let mut place = Place::polling(NO_POLLING);
+        let (receiver, told, _) = start(&place, PoisonedKey::Block);
+        eventually("the first is dead", || {
+            place.count("outtray.dead_letter") == 1
+        });
+        assert_eq!(place.messaging.topic(TOPIC).purge().unwrap(), 2);
+        while told.try_recv().is_ok() {}
+
+        let changes = TopicConfig {
+            poisoned_key: Some(policy),
+            ..TopicConfig::default()
+        };
+        let topic = place.messaging.topic(TOPIC);
+        let sent = place.messaging.session(|session| {
+            let send = format!("SELECT outtray.send('{TOPIC}', '4', key => 'a')");
+            session.query(&send, &[])?;
+            topic.configure(changes)?;
+            Ok(())
+        });
+        sent.unwrap();
+        place.messaging.wake(TOPIC);
+
+        match policy {
+            PoisonedKey::Park => {
+                eventually("it is parked", || place.count("outtray.dead_letter") == 2)
+            }
+            _ => assert_eq!(next(&told, 1), [4]),
+        }
+        receiver.stop(PATIENCE);
     }
 }
