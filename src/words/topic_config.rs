@@ -115,7 +115,8 @@ pub struct TopicConfig {
     /// The same for each key; messages without a key are not limited. A message whose key is over
     /// its rate is put off until its key has a token, without spending an attempt; when the rate
     /// changes, until it has one at the new rate. Each claim of messages with keys costs two round
-    /// trips more.
+    /// trips more. It holds for receivers and drains; messages that are taken by hand obey the
+    /// topic's rate alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_key: Option<Rate>,
     /// How long it is kept how messages [ended](crate::EndedMessage), for

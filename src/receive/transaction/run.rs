@@ -64,11 +64,11 @@ pub(crate) fn run_transactions(
     };
     let worked = transactions(shared, connection, state, &mut allowance, stop);
     limits.leave(allowance);
-    let is_stopping = stop.is_set();
-    if is_stopping || matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) {
+    let is_leaving = stop.is_set() || shared.concurrency.is_over();
+    if is_leaving || matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) {
         limits.give_back(connection);
     }
-    if is_stopping || worked.is_ok() {
+    if is_leaving || worked.is_ok() {
         // At once: the worker may park now, and nobody else knows of them.
         limits.give_back_keys(connection, waker, &mut state.loose);
     }
