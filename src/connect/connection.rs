@@ -4,6 +4,7 @@ use crate::connect::execute::{copy, count, rows};
 use crate::connect::lender::{Borrowed, HeldClient};
 use crate::connect::pulse::{Pulse, Pulses};
 use crate::connect::refused::refused;
+use crate::connect::serialized::serialized;
 use crate::connect::settings::ConnectionSettings;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
@@ -348,16 +349,16 @@ impl Run for Connection {
         if self.bounds_each {
             return self.bounded(|open| open.rows(statement, params));
         }
-        let mode = self.mode();
-        rows(&mut *self.client, &mut self.cache, mode, statement, params)
+        let (mode, client, cache) = (self.mode(), &mut *self.client, &mut self.cache);
+        serialized(|| rows(client, cache, mode, statement, params))
     }
 
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<u64> {
         if self.bounds_each {
             return self.bounded(|open| open.count(statement, params));
         }
-        let mode = self.mode();
-        count(&mut *self.client, &mut self.cache, mode, statement, params)
+        let (mode, client, cache) = (self.mode(), &mut *self.client, &mut self.cache);
+        serialized(|| count(client, cache, mode, statement, params))
     }
 
     fn copies_at_once(&self) -> bool {

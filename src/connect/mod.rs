@@ -22,6 +22,7 @@ pub(crate) mod preference;
 pub(crate) mod pulse;
 pub(crate) mod quick_tries;
 pub(crate) mod refused;
+mod serialized;
 pub(crate) mod settings;
 pub(crate) mod signs;
 pub(crate) mod sql_watch;

@@ -6,6 +6,7 @@ mod changed_tables;
 mod clocks;
 mod failover;
 mod hosts;
+mod isolation;
 mod lost_database;
 mod numbers;
 pub(crate) mod poolers;
