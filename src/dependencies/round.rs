@@ -10,7 +10,6 @@ use crate::dependencies::release;
 use crate::dependencies::{Changed, Place};
 use crate::observe::fields::told;
 use crate::threads::cost::Cost;
-use crate::wake::hint::Hint;
 use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -125,8 +124,7 @@ impl Round for Dependents {
 /// those that never will be somebody may wait for.
 fn announce(looked: &Changed, waker: &Waker) {
     if let Some(delay) = looked.soonest {
-        waker.due_in(delay);
-        waker.tell(Hint::Due);
+        waker.due_in_all(delay);
     }
     let tracked = looked.tracked_orphans();
     if !tracked.is_empty() {

@@ -10,7 +10,6 @@ use crate::db::commands;
 use crate::db::{Flight, Statement, sql};
 use crate::leases::{self, BEGIN, HeldLease, Proof};
 use crate::message::outcome::Outcome;
-use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::sqlstate::failure;
 use crate::words::{Doing, Error, ErrorKind, Result, classify};
@@ -186,8 +185,7 @@ pub(crate) fn announce<'a>(
         waker.ready(topic, ready);
     }
     if let Some(delay) = soonest {
-        waker.due_in(delay);
-        waker.tell(Hint::Due);
+        waker.due_in_all(delay);
     }
 }
 

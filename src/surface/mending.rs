@@ -13,7 +13,6 @@ use crate::finding::search::Search;
 use crate::finding::{locate, pages};
 use crate::schedule::{self, InPlace};
 use crate::surface::topics::Topic;
-use crate::wake::hint::Hint;
 use crate::words::outcome::MessageState;
 use crate::words::topic;
 use crate::words::{ClaimPlace, Error, ErrorKind, MessageId, Result};
@@ -204,8 +203,7 @@ impl Topic<'_> {
             .with_connection(|connection, _| run(connection))?;
         if moved > 0 {
             let waker = &self.messaging.base().waker;
-            waker.due_in(Duration::ZERO);
-            waker.tell(Hint::Due);
+            waker.due_in_all(Duration::ZERO);
             waker.ready(name, usize::try_from(moved).unwrap_or(usize::MAX));
         }
         Ok(moved)

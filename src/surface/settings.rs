@@ -128,7 +128,7 @@ impl Topic<'_> {
             return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
         }
         self.reset(key)?;
-        self.tell_due();
+        self.messaging.base().waker.due_in_all(Duration::ZERO);
         Ok(())
     }
 
@@ -167,16 +167,9 @@ impl Topic<'_> {
             Ok(is_any)
         })?;
         if is_any {
-            self.tell_due();
+            self.messaging.base().waker.due_in_all(Duration::ZERO);
         }
         Ok(())
-    }
-
-    /// Says that scheduled messages are due, here and elsewhere.
-    fn tell_due(&self) {
-        let waker = &self.messaging.base().waker;
-        waker.due_in(Duration::ZERO);
-        waker.tell(Hint::Due);
     }
 
     /// Changes settings in a transaction that holds them; returns them as they were and as they

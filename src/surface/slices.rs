@@ -41,7 +41,8 @@ impl Topic<'_> {
         }
         self.tend()?;
         if so_far > 0 {
-            // The head of a strict topic, for which its receivers wait, may be gone.
+            // The head of a strict topic may be gone, for which its receivers still wait although
+            // something was sent behind it meanwhile.
             self.messaging.base().waker.ready(&self.name, 1);
         }
         Ok(so_far)

@@ -50,7 +50,8 @@ impl Station {
         }
     }
 
-    /// Wakes up to `workers` parked workers; returns whether there is one for each. Never blocks.
+    /// Wakes up to `workers` parked workers; returns whether there was a permit for each. One that
+    /// no parked worker takes is taken by the next that parks. Never blocks.
     pub(crate) fn ring(&self, workers: usize) -> bool {
         (0..workers).all(|_| self.permits.try_send(()).is_ok())
     }
@@ -115,8 +116,8 @@ impl Board {
         self.has_parked.swap(false, Ordering::Relaxed)
     }
 
-    /// Wakes up to `workers` workers at each station of `topic`; returns whether there is one for
-    /// each at some station.
+    /// Wakes up to `workers` workers at each station of `topic`; returns whether some station had a
+    /// permit for each.
     pub(crate) fn ring(&self, topic: &str, workers: usize) -> bool {
         let mut are_here = false;
         for station in self.stations() {

@@ -71,8 +71,7 @@ impl Waker {
             self.tell_ready(topic, is_awaited, are_here);
         }
         if let Some(delay) = news.soonest {
-            self.due_in(delay);
-            self.tell(Hint::Due);
+            self.due_in_all(delay);
         }
         if !news.after.is_empty() {
             self.look_at(news.after.clone());
@@ -154,7 +153,13 @@ impl Waker {
         }
     }
 
-    /// Notes that a scheduled message is due after `delay`.
+    /// Tells this process and the others that a scheduled message is due after `delay`.
+    pub(crate) fn due_in_all(&self, delay: Duration) {
+        self.due_in(delay);
+        self.tell(Hint::Due);
+    }
+
+    /// Tells this process alone.
     pub(crate) fn due_in(&self, mut delay: Duration) {
         while let Err(TrySendError::Full(refused)) = self.due.try_send(delay) {
             // Of two, the sooner one is enough.
