@@ -8,6 +8,7 @@ use outtray::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// A receiver that rejects message 1 until it is healed.
 fn start(place: &Place, policy: PoisonedKey) -> (Receiver, Told<i32>, Arc<AtomicBool>) {
@@ -194,6 +195,7 @@ fn what_is_sent_behind_a_dead_letter_while_the_policy_changes_goes_on() {
             Ok(())
         });
         sent.unwrap();
+        let started = Instant::now();
         place.messaging.wake(TOPIC);
 
         match policy {
@@ -202,6 +204,8 @@ fn what_is_sent_behind_a_dead_letter_while_the_policy_changes_goes_on() {
             }
             _ => assert_eq!(next(&told, 1), [4]),
         }
+        // A sweep would find it after half a minute.
+        assert!(started.elapsed() < Duration::from_secs(15));
         receiver.stop(PATIENCE);
     }
 }

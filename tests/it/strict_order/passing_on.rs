@@ -1,19 +1,22 @@
 //! What waits behind a head goes on when the head is gone, and when who waited for it is: nobody
 //! polls here.
 
-use crate::support::{HOUR, NO_POLLING, PATIENCE, Place, eventually, next, process};
+use crate::support::{
+    A_WHILE, HOUR, NO_POLLING, PATIENCE, Place, eventually, next, pass_time, process,
+};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage, Rate, Receiver, TopicConfig};
 use std::time::Duration;
 
 /// Starts a receiver of a topic in strict order, which tells what it handles; message 1 fails the
-/// first time and waits so long.
+/// first time, after a while, and waits so long.
 fn start(messaging: &Messaging, wait: Duration) -> (Receiver, crossbeam_channel::Receiver<i32>) {
     let (tell, told) = unbounded();
     let receiver = messaging.receiver("line").workers(2).strict_order();
     let receiver = receiver.backoff(Backoff::fixed(wait));
     let receiver = receiver.start(move |_, message: Message<i32>| {
         if message.payload == 1 && message.attempt == 1 {
+            pass_time(A_WHILE);
             return Err(HandlerError::failed("not yet"));
         }
         Ok(tell.send(message.payload)?)
@@ -47,12 +50,15 @@ fn what_is_behind_a_head_goes_on_when_the_head_is_cancelled() {
 fn another_receiver_comes_for_a_head_whose_process_stopped_while_it_waited() {
     let mut place = Place::polling(NO_POLLING);
     let others = [(), ()].map(|()| process(&place.url, NO_POLLING));
-    place.send("line", &1);
     let second = Duration::from_secs(1);
     let (first, _) = start(&others[0], second);
-    await_failure(&mut place);
     let (receiver, told) = start(&others[1], second);
     place.await_listeners(2);
+    // The other one hears of it while the first has it, and has nothing to come back for.
+    others[0]
+        .send(NewMessage::json("line", &1).unwrap())
+        .unwrap();
+    await_failure(&mut place);
 
     first.stop(PATIENCE);
     assert_eq!(next(&told, 1), [1]);
