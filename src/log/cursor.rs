@@ -101,7 +101,23 @@ impl Cursor {
     /// # Errors
     /// `PositionGone`; the place stays.
     pub(crate) fn read(&mut self, run: &mut dyn Run, limit: usize) -> Result<Entries> {
-        while self.ahead.is_empty() && self.has_ticks(run)? {
+        self.read_on(run, limit, true)
+    }
+
+    /// Returns what [`read`](Self::read) would, and stays where it is. None where it would have to
+    /// go back.
+    ///
+    /// # Errors
+    /// `PositionGone`.
+    pub(crate) fn look_ahead(&mut self, run: &mut dyn Run, limit: usize) -> Result<Entries> {
+        let place = self.place;
+        let entries = self.read_on(run, limit, false);
+        self.go_to(place);
+        entries
+    }
+
+    fn read_on(&mut self, run: &mut dyn Run, limit: usize, may_go_back: bool) -> Result<Entries> {
+        while self.ahead.is_empty() && self.has_ticks(run, may_go_back)? {
             self.read_ahead(run, count(limit).max(1))?;
         }
         let taken = limit.min(self.ahead.len());
@@ -117,7 +133,7 @@ impl Cursor {
     }
 
     /// Returns whether there is a tick to be read, and the one before it.
-    fn has_ticks(&mut self, run: &mut dyn Run) -> Result<bool> {
+    fn has_ticks(&mut self, run: &mut dyn Run, may_go_back: bool) -> Result<bool> {
         if self.known().len() > 1 {
             return Ok(true);
         }
@@ -130,7 +146,10 @@ impl Cursor {
             ticks => ticks?,
         };
         if self.history.is_broken_by(&self.ticks, from) {
-            self.go_back(run)?;
+            match may_go_back {
+                true => self.go_back(run)?,
+                false => self.ticks.clear(),
+            }
         }
         Ok(self.known().len() > 1)
     }

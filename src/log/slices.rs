@@ -6,7 +6,8 @@
 //! follow a log cost the database little more than one. Places still move each in its own
 //! transaction, so that sharing decides nothing: whoever finds no slice reads for itself.
 //!
-//! One reader reads at a time, and the others wait for it a moment, since they want the same. What
+//! One reader reads at a time, and the others wait for it a moment, since they want the same. The
+//! first that begins a slice reads the one after it before, so that seldom anybody waits. What
 //! was read before a connection broke is forgotten by all: the database may be another one since,
 //! restored from a dump.
 
@@ -30,6 +31,8 @@ pub(crate) struct LogSlice {
     /// The place after the last.
     pub(crate) upto: LogPosition,
     pub(crate) entries: Vec<EntryRow>,
+    /// Whether these are as many as were asked for, so that there probably are more.
+    pub(crate) is_full: bool,
 }
 
 /// The logs that are read in this process.
@@ -149,6 +152,7 @@ mod tests {
             from: at(1),
             upto: at(2),
             entries: Vec::new(),
+            is_full: false,
         });
         turn.keep(&empty);
         assert!(slices.after(at(1)).is_none());

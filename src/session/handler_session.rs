@@ -174,6 +174,14 @@ impl<'c> HandlerSession<'c> {
         !self.has_begun() && self.session.outbox.statements() == 0
     }
 
+    /// Returns whether the part so far ran no statement and sent no message, nor one before it in
+    /// the transaction.
+    pub(crate) fn is_part_untouched(&self) -> bool {
+        let session = &self.session;
+        let is_closed = session.transaction.savepoint == Savepoint::Closed;
+        is_closed && !self.is_in_doubt() && session.outbox.statements() == 0
+    }
+
     /// Returns whether a session whose transaction begins on demand has begun it.
     pub(crate) fn has_begun(&self) -> bool {
         !matches!(self.session.transaction.state, TransactionState::Leased(_))

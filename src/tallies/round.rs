@@ -1,4 +1,5 @@
-//! Upkeep's part in tallies: writes them once a minute, close to the end of it.
+//! Upkeep's part in tallies: writes them once a minute, close to the end of it. The first are
+//! written soon, for processes that do not live for long.
 
 use crate::schedule;
 use crate::tallies::{self, MINUTE};
@@ -9,21 +10,25 @@ use std::time::{Duration, Instant};
 /// In which part of a minute a process writes: late, since what it counted belongs to that minute
 /// then, but for the last seconds.
 const WRITTEN_AT: (Duration, Duration) = (Duration::from_secs(55), Duration::from_secs(59));
+/// How soon the first are written, and how often it is looked for those: that asks the database
+/// nothing.
+const SOON: Duration = Duration::from_secs(5);
 
 /// When to write next.
 #[derive(Debug)]
 pub(crate) struct WriteTallies {
     at: Instant,
+    has_written: bool,
     /// Where in a minute this process writes: not all at the same moment.
     second: Duration,
 }
 
 impl Default for WriteTallies {
-    /// Begins within a few seconds, for processes that do not live for long.
     fn default() -> Self {
         let (first, last) = WRITTEN_AT;
         WriteTallies {
-            at: Instant::now() + Duration::from_secs(5).mul_f64(fastrand::f64()),
+            at: Instant::now() + SOON.mul_f64(fastrand::f64()),
+            has_written: false,
             second: first + (last - first).mul_f64(fastrand::f64()),
         }
     }
@@ -37,10 +42,11 @@ impl Round for WriteTallies {
     /// Writes what was counted, if anything was, and removes what is old.
     fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         let now = Instant::now();
-        self.at = now + MINUTE;
+        self.at = now + if self.has_written { MINUTE } else { SOON };
         if !tallies::write(work.connection, &work.waker.observers)? {
             return Ok(());
         }
+        self.has_written = true;
         let now_us = schedule::clock(work.connection)?.unsigned_abs();
         self.at = now + until(self.second, Duration::from_micros(now_us));
         // What is left is removed in a minute.

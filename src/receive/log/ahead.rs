@@ -1,7 +1,7 @@
 //! Entries that were read and not handled yet.
 
 use crate::db::run::Run;
-use crate::log::cursor::Cursor;
+use crate::log::cursor::{Cursor, Entries};
 use crate::log::entry::EntryRow;
 use crate::log::slices::{LogSlice, SharedSlices};
 use crate::receive::log::reading::LogReading;
@@ -108,27 +108,49 @@ impl Ahead {
         run: &mut dyn Run,
         batch: usize,
     ) -> Result<Option<&Arc<LogSlice>>> {
+        self.slice = None;
+        self.next = 0;
+        self.slice = self.fetch(batch, |cursor, limit| cursor.read(run, limit))?;
+        Ok(self.slice.as_ref())
+    }
+
+    /// Reads what comes after the slice at hand, for later; `None` where that may not be much.
+    pub(crate) fn read_further(
+        &mut self,
+        run: &mut dyn Run,
+        batch: usize,
+    ) -> Result<Option<Arc<LogSlice>>> {
+        if !self.slice.as_ref().is_some_and(|slice| slice.is_full) {
+            return Ok(None);
+        }
+        self.fetch(batch, |cursor, limit| cursor.look_ahead(run, limit))
+    }
+
+    /// Makes a slice of what is read from the cursor's place on.
+    fn fetch(
+        &mut self,
+        batch: usize,
+        read: impl FnOnce(&mut Cursor, usize) -> Result<Entries>,
+    ) -> Result<Option<Arc<LogSlice>>> {
         let Some(cursor) = &mut self.cursor else {
             return Ok(None);
         };
-        self.slice = None;
-        self.next = 0;
         self.limit = self.limit.max(batch);
         let from = cursor.place();
-        let read = cursor.read(run, self.limit)?;
-        let (entries, upto) = (read.entries, read.upto);
+        let Entries { entries, upto } = read(cursor, self.limit)?;
         let bytes: usize = entries.iter().map(EntryRow::len).sum();
+        let is_full = entries.len() == self.limit;
         if bytes > MOST_BYTES {
             self.limit = (self.limit / 2).max(batch);
-        } else if entries.len() == self.limit && bytes <= MOST_BYTES / 2 {
+        } else if is_full && bytes <= MOST_BYTES / 2 {
             self.limit = (self.limit * 2).min(MOST.max(batch));
         }
-        let slice = LogSlice {
+        Ok(Some(Arc::new(LogSlice {
             from,
             upto,
             entries,
-        };
-        Ok(Some(self.slice.insert(Arc::new(slice))))
+            is_full,
+        })))
     }
 
     fn entries(&self) -> &[EntryRow] {

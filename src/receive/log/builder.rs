@@ -84,8 +84,10 @@ impl<'m> ReaderBuilder<'m> {
 
     /// Sets the most entries that the handler gets at a time. Default 500; 1 to 5,000.
     ///
-    /// It gets what is there, without waiting for a full batch. A transaction carries one batch.
-    /// Some batches are read ahead, a megabyte of payloads at most.
+    /// It gets what is there, without waiting for a full batch. A transaction carries one batch, or
+    /// as many as are handled in 10 ms, 2,000 entries at most, where the handler does not use
+    /// its session: so many are handled again after a crash. Some batches are read ahead, a
+    /// megabyte of payloads at most.
     pub fn batch_size(mut self, entries: usize) -> Self {
         self.batch = entries;
         self

@@ -9,6 +9,10 @@ use crate::words::log_position::LogPosition;
 use crate::words::message::MessageId;
 use std::time::Instant;
 
+/// The most entries of a transaction with several batches, where handlers leave their sessions
+/// alone. They go one by one if the process dies, which takes some seconds.
+const MOST_TOGETHER: usize = 2_000;
+
 /// What the thread of a lane remembers from transaction to transaction.
 #[derive(Debug)]
 pub(crate) struct LaneState {
@@ -17,6 +21,8 @@ pub(crate) struct LaneState {
     /// The most entries of a batch.
     full: usize,
     size: usize,
+    /// Whether the handlers of the last transaction left their sessions alone, and were quick.
+    are_light: bool,
     /// Entries that still go one by one: a transaction of several failed as a whole.
     singles: usize,
     /// Entries that go one by one, each noted as alone before: a process died with them in hand.
@@ -79,6 +85,7 @@ impl LaneState {
             lane,
             full,
             size: full,
+            are_light: false,
             singles: 0,
             careful: 0,
             deaths: 0,
@@ -101,6 +108,19 @@ impl LaneState {
             0 => self.size,
             _ => 1,
         }
+    }
+
+    /// Returns how many entries the next transaction may hold: one batch, or several.
+    pub(crate) fn most(&self) -> usize {
+        match self.size == self.full && self.singles + self.careful == 0 {
+            true => self.most_in_hand(),
+            false => self.size(),
+        }
+    }
+
+    /// Learns whether handlers left their sessions alone, and were quick.
+    pub(crate) fn learn_batches(&mut self, are_light: bool) {
+        self.are_light = are_light;
     }
 
     /// Lets so many entries go one by one.
@@ -131,9 +151,17 @@ impl LaneState {
             deaths,
         };
         match (self.careful.saturating_sub(done), done) {
-            (0, _) => (Noted::Batch, hand(self.full, false, 0)),
+            (0, _) => (Noted::Batch, hand(self.most_in_hand(), false, 0)),
             (left, 0) => (Noted::Alone, hand(left, true, self.deaths)),
             (left, _) => (Noted::Alone, hand(left, true, 1)),
+        }
+    }
+
+    /// Returns how many entries may be in hand at a time.
+    fn most_in_hand(&self) -> usize {
+        match self.are_light {
+            true => self.full.max(MOST_TOGETHER),
+            false => self.full,
         }
     }
 

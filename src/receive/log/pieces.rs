@@ -7,6 +7,11 @@
 //! among 500 costs some twenty calls. Where many are bad, the transaction ends on the way, with
 //! what is done by then, and the next one begins with pieces as small as they had become.
 //!
+//! Where the handler leaves its session alone, several batches share a transaction: there is
+//! nothing to undo, and most of what a batch costs is the commit of its place. The first batch that
+//! uses the session is the last of its transaction, so that what the database says of the
+//! transaction is said of that batch.
+//!
 //! What the database would refuse at COMMIT (deferred constraints) is checked before it, while the
 //! work can be undone; if several entries were in it, it is narrowed down in the same way, each
 //! piece with a check of its own.
@@ -35,6 +40,8 @@ use std::time::{Duration, Instant};
 const MOST_CALLS: usize = 32;
 /// How long a transaction goes on with the next piece once there was a failure.
 const LONGEST: Duration = Duration::from_secs(2);
+/// How long it goes on with the next batch where handlers leave their sessions alone.
+const LONGEST_TOGETHER: Duration = Duration::from_millis(10);
 
 /// What became of the entries of a transaction.
 pub(crate) struct Pieces<'e, 'r> {
@@ -43,14 +50,18 @@ pub(crate) struct Pieces<'e, 'r> {
     /// Whether a dead letter holds up what comes after it of its key.
     holds_after_dead: bool,
     entries: &'e [EntryRow],
-    /// What is still to be done; the next one last.
+    /// What is still to be done, the next one last: whole batches, or pieces of one that failed.
     left: Vec<Range<usize>>,
+    is_narrowing: bool,
     /// Keys of which something is aside.
     busy: HashSet<&'e str>,
     /// What is known of entries whose handler is not to run.
     known: HashMap<usize, Fate>,
     started: Instant,
+    /// Calls of the handler: with whole batches, or with pieces of the one that failed.
     calls: usize,
+    /// Whether a call used its session.
+    has_worked: bool,
     /// The piece at hand, and those of it that the handler was given.
     in_call: Option<(Range<usize>, Vec<usize>)>,
     /// What was put aside, in order.
@@ -62,22 +73,24 @@ pub(crate) struct Pieces<'e, 'r> {
 }
 
 impl<'e, 'r> Pieces<'e, 'r> {
-    /// Begins with all entries as one piece. Of the keys in `busy` something is aside.
+    /// Begins with all entries in batches of `size`. Of the keys in `busy` something is aside.
     pub(crate) fn new(
         reading: &'r LogReading,
         entries: &'e [EntryRow],
+        size: usize,
         busy: &HashSet<String>,
     ) -> Self {
+        let begins = (0..entries.len()).step_by(size.max(1)).rev();
         let keys = entries.iter().filter_map(|entry| entry.key_text());
         Pieces {
             reading,
             terms: reading.side.terms(),
             holds_after_dead: holds_after_dead(reading),
             entries,
-            left: Vec::from([Range {
-                start: 0,
-                end: entries.len(),
-            }]),
+            left: begins
+                .map(|begin| begin..entries.len().min(begin + size))
+                .collect(),
+            is_narrowing: false,
             busy: match busy.is_empty() {
                 true => HashSet::new(),
                 false => keys.filter(|key| busy.contains(*key)).collect(),
@@ -85,6 +98,7 @@ impl<'e, 'r> Pieces<'e, 'r> {
             known: HashMap::new(),
             started: Instant::now(),
             calls: 0,
+            has_worked: false,
             in_call: None,
             aside: Vec::new(),
             done: 0,
@@ -100,9 +114,19 @@ impl<'e, 'r> Pieces<'e, 'r> {
         }
     }
 
-    /// Returns whether all was done in one call: then what is deferred is checked with the COMMIT.
+    /// Returns whether one call did all that is to be committed: then what is deferred is checked
+    /// with the COMMIT.
     pub(crate) fn is_checked_at_commit(&self) -> bool {
-        self.calls == 1 && self.aside.is_empty()
+        self.has_worked && !self.is_narrowing && self.aside.is_empty()
+    }
+
+    /// Returns whether the next transaction may hold several batches: no handler of this one used
+    /// its session or failed, and all were quick.
+    pub(crate) fn are_light(&self) -> bool {
+        !self.has_worked
+            && !self.is_narrowing
+            && self.aside.is_empty()
+            && self.started.elapsed() < LONGEST_TOGETHER
     }
 
     /// Gives up what was in the last call, whose handler committed: it must not run again.
@@ -118,19 +142,25 @@ impl<'e, 'r> Pieces<'e, 'r> {
         self.left.clear();
     }
 
-    /// Begins anew with halves, since the database refused what was done.
+    /// Begins the last batch anew with halves, since the database refused what was done.
     pub(crate) fn refused(&mut self, error: &Error) {
-        self.done = 0;
+        let Some((piece, _)) = self.in_call.take() else {
+            return;
+        };
+        self.done = piece.start;
         self.aside.clear();
-        self.left.clear();
-        match self.entries.len() {
+        self.narrow();
+        match piece.len() {
             1 => {
-                self.known.insert(0, self.decide(refused_by(error)));
-                self.left.push(0..1);
+                let fate = self.decide(refused_by(error));
+                self.known.insert(piece.start, fate);
+                self.left.push(piece);
             }
-            several => self.halve(0..several, several / 2),
+            several => {
+                let middle = piece.start + several / 2;
+                self.halve(piece, middle);
+            }
         }
-        self.calls = self.calls.max(1);
     }
 
     /// Runs the handler until nothing is left, or it is time to commit.
@@ -145,7 +175,7 @@ impl<'e, 'r> Pieces<'e, 'r> {
     ) -> Result<()> {
         while let Some(piece) = self.left.pop() {
             if self.calls > 0 && self.is_enough(session, stop) {
-                self.narrowed_to = Some(piece.len());
+                self.narrowed_to = self.is_narrowing.then_some(piece.len());
                 return Ok(());
             }
             let picked = self.pick(&piece);
@@ -160,14 +190,19 @@ impl<'e, 'r> Pieces<'e, 'r> {
                     self.finish(piece, picked, unfit);
                 }
                 (Ending::Done, unfit) => {
+                    self.narrow();
                     self.known.extend(unfit);
                     self.left.push(piece);
                 }
                 (failed, _) if live.len() == 1 => {
+                    self.narrow();
                     let fate = self.decide(failed);
                     self.finish(piece, picked, vec![(live[0], fate)]);
                 }
-                _ => self.halve(piece, live[live.len() / 2]),
+                _ => {
+                    self.narrow();
+                    self.halve(piece, live[live.len() / 2]);
+                }
             }
         }
         Ok(())
@@ -175,10 +210,22 @@ impl<'e, 'r> Pieces<'e, 'r> {
 
     /// Returns whether the transaction is to end before the next piece.
     fn is_enough(&self, session: &HandlerSession<'_>, stop: &Stop) -> bool {
+        if !self.is_narrowing {
+            return !self.are_light() || stop.is_set();
+        }
         self.calls >= MOST_CALLS
             || session.has_set()
             || stop.is_set()
             || self.started.elapsed() > LONGEST
+    }
+
+    /// Goes on with nothing but the batch at hand, of which something failed.
+    fn narrow(&mut self) {
+        if !self.is_narrowing {
+            self.is_narrowing = true;
+            self.left.clear();
+            self.calls = 1;
+        }
     }
 
     fn halve(&mut self, piece: Range<usize>, middle: usize) {
@@ -236,14 +283,15 @@ impl<'e, 'r> Pieces<'e, 'r> {
         live: &[usize],
     ) -> Result<(Ending, Vec<(usize, Fate)>)> {
         let entries: Vec<&EntryRow> = live.iter().map(|place| &self.entries[*place]).collect();
-        let is_whole = self.calls == 0 && self.left.is_empty() && self.aside.is_empty();
+        let is_whole = !self.is_narrowing && self.aside.is_empty();
         let check = if is_whole { Check::Only } else { Check::Alone };
         self.calls += 1;
         state.entered = Some(EntriesInHand {
             id: entries[0].id()?,
             position: entries[0].position,
             count: entries.len(),
-            calls: self.calls,
+            // Whole batches before it left no trace in the transaction.
+            calls: if self.is_narrowing { self.calls } else { 1 },
         });
         let side = &self.reading.side;
         self.start(state, &entries);
@@ -253,6 +301,7 @@ impl<'e, 'r> Pieces<'e, 'r> {
         side.count_time(took);
         let what = format_args!("{} entries of {}", entries.len(), self.reading.log);
         side.warn_if_slow(&what, took);
+        self.has_worked |= !session.is_part_untouched();
         let ids = entries.iter().filter_map(|entry| entry.id().ok());
         state.deliveries.end(ids);
         if let Some(ended) = session.ended() {

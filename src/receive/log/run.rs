@@ -11,6 +11,7 @@
 //! others wait for that, and the next entries are read.
 
 use crate::connect::connection::Connection;
+use crate::log::slices::SharedSlices;
 use crate::log::ticks::tick;
 use crate::observe::spans;
 use crate::receive::log::ahead::Ahead;
@@ -108,16 +109,40 @@ fn read_on(reading: &LogReading, connection: &mut Connection, ahead: &mut Ahead)
         });
     };
     if ahead.take_shared(slices) {
-        return Ok(());
+        return read_further(reading, connection, ahead, slices);
     }
     let turn = slices.begin(slices.reading.lock_until(Instant::now() + PATIENCE));
     if ahead.take_shared(slices) {
-        return Ok(());
+        drop(turn);
+        return read_further(reading, connection, ahead, slices);
     }
     spans::within(spans::claim(&reading.log), |_| {
         tick(connection, &reading.log)?;
         if let Some(slice) = ahead.read(connection, reading.batch)? {
             turn.keep(slice);
+        }
+        Ok(())
+    })
+}
+
+/// Reads what comes after the slice at hand, unless somebody does or did: or else all readers would
+/// come to its end and wait for one of them, with nobody at work.
+fn read_further(
+    reading: &LogReading,
+    connection: &mut Connection,
+    ahead: &mut Ahead,
+    slices: &SharedSlices,
+) -> Result<()> {
+    let Some(lock) = slices.reading.lock_until(Instant::now()) else {
+        return Ok(());
+    };
+    let turn = slices.begin(Some(lock));
+    if slices.after(ahead.place()).is_some() {
+        return Ok(());
+    }
+    spans::within(spans::claim(&reading.log), |_| {
+        if let Some(slice) = ahead.read_further(connection, reading.batch)? {
+            turn.keep(&slice);
         }
         Ok(())
     })
@@ -164,8 +189,7 @@ fn transactions(
                 continue;
             }
         }
-        let size = if is_charged { 1 } else { state.size() };
-        match transact(reading, &mut session, state, ahead, size, stop)? {
+        match transact(reading, &mut session, state, ahead, stop)? {
             Some(next) => found = next,
             None => {
                 session.committed();

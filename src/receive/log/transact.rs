@@ -19,17 +19,20 @@ use std::collections::HashSet;
 /// somebody else has the lane.
 type NextPlace = Option<LanePlace>;
 
-/// Handles the next `size` entries at most, moves the place and commits. Returns what the next
-/// transaction found, if the same flight began one.
+/// Handles the next entries, one batch or several, moves the place and commits. Returns what the
+/// next transaction found, if the same flight began one.
 pub(crate) fn transact(
     reading: &LogReading,
     session: &mut HandlerSession<'_>,
     state: &mut LaneState,
     ahead: &mut Ahead,
-    size: usize,
     stop: &Stop,
 ) -> Result<Option<NextPlace>> {
-    let entries = ahead.batch(size);
+    let (size, most) = match state.is_charged(ahead.next().position) {
+        true => (1, 1),
+        false => (state.size(), state.most()),
+    };
+    let entries = ahead.batch(most);
     let mut hand = Hand::default();
     reading.side.progress.take_some(&mut hand, entries.len());
     let mut busy = HashSet::new();
@@ -38,7 +41,7 @@ pub(crate) fn transact(
         state.may_have_aside = aside.are_any;
         busy = aside.keys;
     }
-    let mut pieces = Pieces::new(reading, entries, &busy);
+    let mut pieces = Pieces::new(reading, entries, size, &busy);
     if let Some(charge) = &state.charge {
         pieces.know(charge);
     }
@@ -114,6 +117,7 @@ fn commit(
     let is_chained = !ends && !session.is_spent() && !ahead.is_used_up(pieces.done);
     let (moved, at) = state.place.unwrap_or((0, ahead.place()));
     let to = ahead.place_after(pieces.done).unwrap_or(at);
+    state.learn_batches(pieces.are_light());
     let (noted, hand) = match ends {
         true => (Noted::Nothing, LaneHand::default()),
         false => state.hand(reading.me(), pieces.done),

@@ -1,7 +1,9 @@
 //! Who writes tallies, and when.
 
 use super::sums;
-use crate::support::{PATIENCE, Place, client, done, eventually, next, process, telling};
+use crate::support::{
+    PATIENCE, Place, client, done, eventually, next, pass_time, process, telling,
+};
 use outtray::{Message, Messaging};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ fn a_receiver_that_stops_leaves_nothing_uncounted() {
 fn upkeep_writes_by_itself_what_was_counted() {
     let place = Place::new();
     let (_receiver, told) = telling::<i32>(place.messaging.receiver("jobs"));
+    // It has looked in vain once.
+    pass_time(Duration::from_secs(5));
     place.send_all("jobs", 0..3);
     next(&told, 3);
     let other = Messaging::connect(&place.url).unwrap();

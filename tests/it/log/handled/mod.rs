@@ -9,6 +9,7 @@ mod in_order;
 mod read_once;
 mod stress;
 mod taken_over;
+mod together;
 
 use crate::log::place;
 use crate::support::{PATIENCE, Place, eventually};
