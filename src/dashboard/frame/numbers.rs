@@ -105,9 +105,12 @@ impl View<'_> {
         topics: &[String],
         depth: Depth,
     ) -> Result<Arc<Vec<TopicBacklog>>, PageTrouble> {
-        // No topic has a line break in its name.
-        let name = format!("numbers {} {}", depth.counted, topics.join("\n"));
         let estimates = self.estimates()?;
+        // No topic has a line break in its name. What was shown without estimates is not shown
+        // beside them.
+        let (most, known, topics_in_lines) =
+            (depth.counted, estimates.is_some(), topics.join("\n"));
+        let name = format!("numbers {most} {known} {topics_in_lines}");
         let kept = |found: &Vec<TopicBacklog>| match estimates {
             Some(_) => numbers_kept_for(found, depth),
             None => KEEP_WITHOUT_ESTIMATES,
