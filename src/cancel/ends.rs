@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// Messages that one transaction cancels.
 const CANCEL_LIMIT: usize = 5_000;
 /// Requests to give messages up that are known at a time; the latest.
-const ASKED_LIMIT: i64 = 10_000;
+pub(super) const ASKED_LIMIT: i64 = 10_000;
 
 /// What a cancel found.
 #[derive(Debug, Default)]
@@ -107,6 +107,8 @@ fn remove(connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
     apart(connection, "cancelling messages", |open| {
         let removed = cancel::remove(open, ids, Which::Asked)?;
         write_ends(open, &removed)?;
+        // There may be more requests than are known at a time, and these would keep the others out.
+        cancel::forget(open, &removed)?;
         Ok(Cancelling {
             removed,
             asked: Vec::new(),

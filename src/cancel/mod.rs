@@ -17,12 +17,14 @@ static CANCEL_READY: Statement = sql!("cancel_ready", Anew);
 static CANCEL_SCHEDULED: Statement = sql!("cancel_scheduled", Anew);
 static CANCELLATIONS: Statement = sql!("cancellations", Kept);
 static END_CANCELLED: Statement = sql!("end_cancelled", Anew);
+static FORGET_REMOVED: Statement = sql!("forget_removed", Kept);
 static MARK_LEASED: Statement = sql!("mark_leased", Kept);
 static PRUNE_CANCELLATIONS: Statement = sql!("prune_cancellations", Kept);
 static QUEUED_MATCHING: Statement = sql!("queued_matching", Kept);
 static SCHEDULED_TOPICS: Statement = sql!("scheduled_topics", Anew);
 
 const DOING: &str = "cancelling messages";
+const FORGETTING: &str = "forgetting cancelled messages";
 
 /// How long a request is kept when its message is gone: a process that has not heard of it yet has
 /// not got it either.
@@ -108,11 +110,19 @@ pub(crate) fn asked(run: &mut dyn Run, limit: i64) -> Result<Vec<Uuid>> {
     columns(&query(run, &CANCELLATIONS, &[&limit], doing)?, "id")
 }
 
+/// Forgets the requests for messages that waited and that the transaction removed.
+pub(crate) fn forget(run: &mut dyn Run, removed: &[(String, End)]) -> Result<()> {
+    if removed.is_empty() {
+        return Ok(());
+    }
+    let topics: Vec<&str> = removed.iter().map(|(topic, _)| topic.as_str()).collect();
+    let ids: Vec<Uuid> = removed.iter().map(|(_, end)| end.id.0).collect();
+    execute(run, &FORGET_REMOVED, &[&topics, &ids], FORGETTING).map(drop)
+}
+
 /// Forgets requests for messages that are gone.
 pub(crate) fn prune(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
-    let doing = "forgetting cancelled messages";
-    execute(run, &PRUNE_CANCELLATIONS, &[&ids, &KEPT_S], doing)?;
-    Ok(())
+    execute(run, &PRUNE_CANCELLATIONS, &[&ids, &KEPT_S], FORGETTING).map(drop)
 }
 
 /// Returns the messages of a topic that wait or are in work and that a filter wants.

@@ -2,9 +2,9 @@
 //! messages that came back to their queue before their handler heard of it.
 
 use crate::cancel;
-use crate::cancel::ends::{self, Cancelling};
+use crate::cancel::ends::{self, ASKED_LIMIT, Cancelling};
 use crate::wake::round::{Polled, Round, Work};
-use crate::words::{MessageId, Result};
+use crate::words::{MessageId, Result, limits};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -36,7 +36,8 @@ impl Round for Cancellations {
         if !ids.is_empty() {
             cancel::prune(work.connection, &ids)?;
         }
-        self.next = None;
+        let may_be_more = limits::count(ids.len()) >= ASKED_LIMIT && !removed.removed.is_empty();
+        self.next = may_be_more.then(Instant::now);
         self.paid_for = Some(Instant::now() + started.elapsed() * SHARE);
         let tracked = removed.tracked();
         if !tracked.is_empty() {

@@ -162,8 +162,9 @@ impl Cursor {
         let ticks = ticks_from(run, &self.topic, first, place)?;
         let last = self.history.last_of(&ticks).unwrap_or(first);
         self.history.forget_after(last);
-        self.go_to(LogPosition::before(last + 1));
-        self.ticks = ticks_from(run, &self.topic, last, self.ahead_upto)?;
+        // What was read ahead and not returned is remembered, too, and lies before some of that.
+        self.go_to(self.place.min(LogPosition::before(last + 1)));
+        self.ticks = ticks_from(run, &self.topic, self.place.tick - 1, self.place)?;
         Ok(())
     }
 

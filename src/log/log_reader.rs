@@ -8,6 +8,7 @@ use postgres::Row;
 use serde::Serialize;
 use std::time::Duration;
 
+static CHANGE_LOG: Statement = sql!("change_log", Key);
 static LOCK_READER: Statement = sql!("lock_reader", Key);
 static LOG_READERS: Statement = sql!("log_readers", Anew);
 static UNTICKED_ENTRIES: Statement = sql!("unticked_entries", Anew);
@@ -118,7 +119,8 @@ fn read(row: &Row, topic: &str) -> Result<LogReader> {
 pub(crate) fn seek(run: &mut dyn Run, topic: &str, reader: &str, place: LogPosition) -> Result<()> {
     hold(run, topic, reader)?;
     let params: Params<'_> = &[&topic, &reader, &place.tick, &place.seq];
-    execute(run, &SEEK_READER, params, "moving a reader of a log").map(drop)
+    execute(run, &SEEK_READER, params, "moving a reader of a log")?;
+    tell(run, topic)
 }
 
 /// Removes a reader, in a transaction of the caller's. Waits for those who read for it.
@@ -128,7 +130,14 @@ pub(crate) fn seek(run: &mut dyn Run, topic: &str, reader: &str, place: LogPosit
 pub(crate) fn remove(run: &mut dyn Run, topic: &str, reader: &str) -> Result<()> {
     hold(run, topic, reader)?;
     let doing = "removing a reader of a log";
-    execute(run, &REMOVE_READER, &[&topic, &reader], doing).map(drop)
+    execute(run, &REMOVE_READER, &[&topic, &reader], doing)?;
+    tell(run, topic)
+}
+
+/// Has all who read look at their lanes.
+fn tell(run: &mut dyn Run, topic: &str) -> Result<()> {
+    let doing = "noting a change of a reader of a log";
+    execute(run, &CHANGE_LOG, &[&topic], doing).map(drop)
 }
 
 /// Locks all lanes of a reader.

@@ -179,14 +179,14 @@ pub(crate) fn pause(run: &mut dyn Run, topic: &str, name: &str) -> Result<bool> 
 }
 
 /// Has a recurring message go on that is paused, with the first run after now, or as it was if its
-/// times cannot be read; returns whether it was paused.
+/// times cannot be read; returns whether it was paused, and came at these times.
 pub(crate) fn resume(run: &mut dyn Run, one: &Recurring) -> Result<bool> {
     let now = schedule::clock(run)?;
     let recurrence = Recurrence::cron(&one.cron);
     let next = recurrence
         .and_then(|recurrence| recurrence.time_zone(&one.time_zone))
         .and_then(|recurrence| recurrence.next_after(now));
-    let params: Params<'_> = &[&one.topic, &one.name, &next.ok()];
+    let params: Params<'_> = &[&one.topic, &one.name, &next.ok(), &one.cron, &one.time_zone];
     let doing = "resuming a recurring message";
     Ok(execute(run, &RESUME_RECURRING, params, doing)? > 0)
 }
@@ -239,6 +239,7 @@ pub(crate) struct Distant {
     cron: String,
     time_zone: String,
     noted_us: i64,
+    last_us: Option<i64>,
     now_us: i64,
 }
 
@@ -260,6 +261,7 @@ pub(crate) fn distant(
                 cron: column(row, "cron")?,
                 time_zone: column(row, "time_zone")?,
                 noted_us: column(row, "next_us")?,
+                last_us: column(row, "last_us")?,
                 now_us: column(row, "now_us")?,
             })
         })
@@ -273,7 +275,7 @@ impl Distant {
         let recurrence = Recurrence::cron(&self.cron);
         let corrected = recurrence
             .and_then(|recurrence| recurrence.time_zone(&self.time_zone))
-            .and_then(|recurrence| recurrence.corrected(self.noted_us, self.now_us));
+            .and_then(|recurrence| recurrence.corrected(self.noted_us, self.last_us, self.now_us));
         let Ok(Some(next_us)) = corrected else {
             return Ok(false);
         };

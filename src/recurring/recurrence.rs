@@ -177,10 +177,14 @@ impl Recurrence {
     }
 
     /// Returns when the next run is by the present clock, if the one that is noted lies further
-    /// away than the time between two runs: the clock was set back since it was noted.
-    pub(crate) fn corrected(&self, noted: i64, now: i64) -> Result<Option<i64>> {
+    /// away than the time between two runs: the clock was set back since it was noted. Not so if
+    /// that would repeat the `last` run, and no other: it was made, and the noted one follows it.
+    pub(crate) fn corrected(&self, noted: i64, last: Option<i64>, now: i64) -> Result<Option<i64>> {
         let next = self.next_after(now)?;
         if noted <= next {
+            return Ok(None);
+        }
+        if last == Some(next) {
             return Ok(None);
         }
         let period = self.next_after(next)? - next;
@@ -407,6 +411,19 @@ mod tests {
         assert_eq!(written(all.due[999]), "2026-01-02T00:00:00Z");
         assert_eq!(once.due, [us("2026-01-02T00:00:00Z")]);
         assert_eq!(once.next, us("2026-01-02T00:00:01Z"));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_repeats_no_run_where_another_one_follows_as_well() {
+        let daily = Recurrence::cron("0 3 * * *").unwrap();
+        let [before, last, noted] = [2, 3, 27].map(|hours| hours * 3_600_000_000);
+        let before = before + 300_000_000;
+        assert_eq!(daily.corrected(noted, None, before).unwrap(), Some(last));
+        assert_eq!(daily.corrected(noted, Some(last), before).unwrap(), None);
+        let often = Recurrence::cron("* * * * *").unwrap();
+        let next = before + 60_000_000;
+        let corrected = often.corrected(noted, Some(last), before);
+        assert_eq!(corrected.unwrap(), Some(next));
     }
 
     #[test]

@@ -10,7 +10,6 @@ use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::words::Result;
 use crate::words::log_position::{LogPosition, Position};
-use crate::words::topic;
 use serde_json::json;
 
 impl Messaging {
@@ -59,9 +58,8 @@ impl Topic<'_> {
     /// # Ok(()) }
     /// ```
     pub fn seek(&self, reader: &str, position: impl Into<Position>) -> Result<LogPosition> {
-        topic::check(&self.name)?;
         let position = position.into();
-        let place = self.messaging.with_connection(|connection, _| {
+        self.set(|connection, _| {
             let place = place_of(connection, &self.name, &position)?;
             apart(connection, "moving a reader of a log", |open| {
                 log_reader::seek(open, &self.name, reader, place)?;
@@ -70,9 +68,7 @@ impl Topic<'_> {
                 self.messaging.note(open, Some(&self.name), &note)
             })?;
             Ok(place)
-        })?;
-        self.messaging.base().waker.ready(&self.name, usize::MAX);
-        Ok(place)
+        })
     }
 
     /// Removes a named reader of the log, with its position: nothing is held back for it any more.
@@ -82,8 +78,7 @@ impl Topic<'_> {
     /// # Errors
     /// `Invalid` for a topic that is no log, or a reader that there is not.
     pub fn remove_reader(&self, reader: &str) -> Result<()> {
-        topic::check(&self.name)?;
-        self.messaging.with_connection(|connection, _| {
+        self.set(|connection, _| {
             apart(connection, "removing a reader of a log", |open| {
                 log_reader::remove(open, &self.name, reader)?;
                 let note = Note::new(What::ReaderRemoved).details(json!({ "reader": reader }));

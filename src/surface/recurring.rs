@@ -149,9 +149,16 @@ impl Topic<'_> {
     pub fn resume_recurring(&self, name: &str) -> Result<bool> {
         let note = Note::new(What::RecurringResumed).details(json!({ "name": name }));
         let resumed = self.change_recurring(name, note, |run, topic| {
-            let mut all = recurring::list(run, Some(topic))?.into_iter();
-            let found = all.find(|one| one.name == name && one.is_paused);
-            found.map_or(Ok(false), |one| recurring::resume(run, &one))
+            loop {
+                let mut all = recurring::list(run, Some(topic))?.into_iter();
+                let Some(paused) = all.find(|one| one.name == name && one.is_paused) else {
+                    return Ok(false);
+                };
+                // Not so where another transaction gave it other times meanwhile.
+                if recurring::resume(run, &paused)? {
+                    return Ok(true);
+                }
+            }
         })?;
         // Whoever sends it has to know of it before it is due; a poll tells.
         self.messaging.look();

@@ -63,7 +63,7 @@ fn charge(
 ) {
     if entered.count > 1 || !is_about_last {
         // Nobody knows which it was.
-        state.single(entered.count.max(reading.batch));
+        state.single(entered.before + entered.count.max(reading.batch));
         return;
     }
     let ended = error.cause::<EndedTransaction>();

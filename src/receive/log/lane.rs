@@ -53,6 +53,7 @@ pub(crate) fn push_look(flight: &mut Flight, reading: &LogReading, lane: LaneAt)
         Value::Text(&reading.log),
         Value::Text(&reading.name),
         Value::Number(count(lane.0)),
+        Value::Number(count(reading.lanes)),
     ];
     flight.call(&LOCK_LANE, &values);
     push_place(flight, reading, lane);

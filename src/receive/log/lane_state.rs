@@ -32,6 +32,8 @@ pub(crate) struct LaneState {
     /// The place of the lane, by its number, that this thread wrote last, or took over: as long as
     /// it is still there, nobody else was here.
     pub(crate) place: Option<(i64, LogPosition)>,
+    /// When something was changed last, as far as it was known when the place was looked at.
+    pub(crate) changed_at: Option<i64>,
     /// To which server the last connection led.
     pub(crate) whereabouts: Option<Whereabouts>,
     /// What was read from there on.
@@ -68,6 +70,8 @@ pub(crate) struct EntriesInHand {
     pub(crate) id: MessageId,
     pub(crate) position: LogPosition,
     pub(crate) count: usize,
+    /// How many the transaction has before them.
+    pub(crate) before: usize,
     /// How many calls of the handler the transaction has had, this one included.
     pub(crate) calls: usize,
 }
@@ -90,6 +94,7 @@ impl LaneState {
             careful: 0,
             deaths: 0,
             place: None,
+            changed_at: None,
             whereabouts: None,
             ahead: Ahead::default(),
             noted: Noted::Nothing,

@@ -290,6 +290,7 @@ impl<'e, 'r> Pieces<'e, 'r> {
             id: entries[0].id()?,
             position: entries[0].position,
             count: entries.len(),
+            before: live[0],
             // Whole batches before it left no trace in the transaction.
             calls: if self.is_narrowing { self.calls } else { 1 },
         });

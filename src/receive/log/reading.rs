@@ -48,6 +48,12 @@ impl LogReading {
         }
     }
 
+    /// Returns when something was changed last, of its settings or its readers.
+    pub(crate) fn changed_at(&self) -> Option<i64> {
+        let setting = self.side.base.process.configs.get(&self.log);
+        setting.map(|setting| setting.changed_at_us)
+    }
+
     /// Returns whether an operator paused the log, or this reader of it.
     pub(crate) fn is_paused(&self) -> bool {
         let configs = &self.side.base.process.configs;

@@ -59,6 +59,8 @@ pub(crate) fn run_transactions(
     stop: &Stop,
 ) -> Result<LaneWorked> {
     state.entered = None;
+    // What the place says to be in hand may be less than several batches.
+    state.learn_batches(false);
     if state.whereabouts.replace(connection.whereabouts()) != Some(connection.whereabouts()) {
         // What was read there may not be here: a standby that was promoted may lack what came last.
         reading.forget_shared();
@@ -87,7 +89,10 @@ fn run(
             rest(reading, connection, state, ahead)?;
             return Ok(LaneWorked::AtEnd(None));
         }
-        if state.place.is_some() && ahead.is_empty() {
+        let changed_at = reading.changed_at();
+        // Somebody may have moved the place.
+        let is_new = std::mem::replace(&mut state.changed_at, changed_at) != changed_at;
+        if state.place.is_some() && ahead.is_empty() && !is_new {
             read_on(reading, connection, ahead)?;
             if ahead.is_empty() {
                 return end(reading, connection, state, ahead);
@@ -167,8 +172,8 @@ fn transactions(
             ahead.forget();
             return Ok(LaneEnded::Worked(LaneWorked::Elsewhere));
         };
-        if state.moved() != Some(place.moved) {
-            // Maybe of another database, restored from a dump.
+        if state.place != Some((place.moved, place.at)) {
+            // Maybe of another database, restored from a dump, or of another reader of this name.
             reading.forget_shared();
             ahead.go_to(reading, state.lane, place.at);
             ahead.read(session.open()?, reading.batch)?;

@@ -69,7 +69,9 @@ pub(crate) fn transact(
         .aside
         .iter()
         .any(|one| one.entry.key_text().is_some());
-    state.charge = None;
+    // One that lies further on is still to be put aside.
+    let at = state.at();
+    state.charge.take_if(|charge| Some(charge.position) <= at);
     state.learn(done, narrowed_to);
     ahead.done(done);
     Ok(next)

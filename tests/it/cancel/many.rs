@@ -88,6 +88,21 @@ fn a_campaign_of_many_thousands_is_cancelled_and_nothing_else() {
 }
 
 #[test]
+fn requests_beyond_those_that_are_known_at_a_time_are_met_too() {
+    let mut place = Place::watchful();
+    place.sql(
+        "INSERT INTO outtray.message (topic, rank, id, payload)
+             SELECT 'mail', 0, gen_random_uuid(), '1' FROM generate_series(1, 11000)",
+    );
+    place.sql("INSERT INTO outtray.cancellation (topic, id) SELECT topic, id FROM outtray.message");
+
+    let _receiver = place.idle_receiver();
+
+    eventually("all are removed", || place.count("outtray.message") == 0);
+    assert_eq!(place.count("outtray.cancellation"), 0);
+}
+
+#[test]
 fn many_are_cancelled_in_one_call_and_each_is_answered_for() {
     let place = Place::polling(NO_POLLING);
     let gate = Gate::new();

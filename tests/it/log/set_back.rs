@@ -2,8 +2,8 @@
 //! follows it goes on with what is there, and misses nothing of what comes.
 
 use super::{follow, place, rest};
-use crate::support::Place;
-use outtray::{Position, Tail};
+use crate::support::{PATIENCE, Place};
+use outtray::{ErrorKind, Position, Tail};
 
 fn send(place: &Place, numbers: impl IntoIterator<Item = i32>) {
     let sent = place
@@ -44,6 +44,41 @@ fn who_follows_a_log_that_lacks_what_was_read_last_goes_on_with_what_is_there() 
         send(&place, [number]);
         assert_eq!(follow(&mut tail, 1), [number]);
     }
+    assert_eq!(rest(&mut tail), [0; 0]);
+}
+
+#[test]
+fn entries_that_were_read_ahead_and_not_returned_are_not_missed() {
+    let mut place = place();
+    let mut tail = place.messaging.tail("ledger", Position::Now).unwrap();
+    let mut other = place.messaging.tail("ledger", Position::Now).unwrap();
+    for number in 0..6 {
+        send(&place, [number]);
+        assert_eq!(follow(&mut other, 1), [number]);
+    }
+    // What comes after it is in memory.
+    assert_eq!(follow(&mut tail, 1), [0]);
+
+    set_back(&mut place, 5, 1);
+    let mut other = place.messaging.tail("ledger", Position::Now).unwrap();
+    for number in 10..13 {
+        send(&place, [number]);
+        assert_eq!(follow(&mut other, 1), [number]);
+    }
+    place.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+
+    let mut seen = Vec::new();
+    while seen.len() < 7 {
+        // Several connections may be gone.
+        match tail.next_batch::<i32>(7, PATIENCE) {
+            Ok(batch) => seen.extend(batch.iter().map(|message| message.payload)),
+            Err(lost) => assert_eq!(lost.kind(), ErrorKind::Unavailable),
+        }
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 10, 11, 12]);
     assert_eq!(rest(&mut tail), [0; 0]);
 }
 

@@ -1,9 +1,9 @@
 //! A reader with several lanes handles entries of different keys at the same time, and those of one
 //! key in order.
 
-use super::{await_effects, books, enter, reader};
-use crate::support::{Gate, PATIENCE, Place};
-use outtray::{HandlerError, Message, NewMessage};
+use super::{await_effects, books, enter, entering, reader, telling, told};
+use crate::support::{A_WHILE, Gate, NO_POLLING, PATIENCE, Place, pass_time, process};
+use outtray::{HandlerError, Message, NewMessage, Position};
 use std::collections::BTreeSet;
 
 const LANES: usize = 4;
@@ -54,6 +54,38 @@ fn lanes_work_side_by_side_and_each_key_is_in_order() {
 
     check_order(&mut place, 400, &[]);
     assert_eq!(place.count("effect"), 400);
+}
+
+#[test]
+fn who_reads_in_other_lanes_leaves_a_reader_alone_that_was_made_anew() {
+    let mut place = books();
+    let (old, by_old) = telling(place.messaging.reader("ledger", "one").lanes(LANES));
+    place.send("ledger", &-1);
+    assert_eq!(told(&by_old, 1), [-1]);
+    place
+        .messaging
+        .topic("ledger")
+        .remove_reader("one")
+        .unwrap();
+    let other = process(&place.url, NO_POLLING);
+    // It is there, and nobody reads for it.
+    let few = || {
+        other
+            .reader("ledger", "one")
+            .lanes(LANES / 2)
+            .from(Position::Now)
+    };
+    entering(few()).stop(PATIENCE);
+
+    send_keyed(&place, 100);
+    pass_time(2 * A_WHILE);
+    let new = entering(few());
+    await_effects(&mut place, 100);
+
+    check_order(&mut place, 100, &[]);
+    new.stop(PATIENCE);
+    old.stop(PATIENCE);
+    assert_eq!(by_old.len(), 0);
 }
 
 #[test]

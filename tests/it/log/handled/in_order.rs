@@ -2,12 +2,14 @@
 
 use super::{await_effects, books, effects, enter, entering, reader, telling, told};
 use crate::support::{
-    A_WHILE, Gate, NO_POLLING, PATIENCE, by_socket, deaf_process, eventually, process, send,
+    A_WHILE, Gate, NO_POLLING, PATIENCE, Place, by_socket, deaf_process, eventually, pass_time,
+    process, send,
 };
 use crossbeam_channel::unbounded;
 use outtray::{
     ErrorKind, HandlerError, LogPosition, Message, Messaging, NewMessage, Payload, Position,
 };
+use std::time::Duration;
 
 #[test]
 fn a_reader_gets_all_entries_in_the_order_of_sending() {
@@ -66,6 +68,41 @@ fn what_no_hint_tells_of_is_found_by_polling() {
     place.send("ledger", &2);
     assert_eq!(told(&batches, 1), [2]);
     receiver.stop(PATIENCE);
+}
+
+/// Checks that a reader which has nothing to do hears that it was moved from another process.
+#[track_caller]
+fn check_moved(place: &Place, messaging: &Messaging, idle: Duration) {
+    let (receiver, batches) = telling(messaging.reader("ledger", "one"));
+    place.send("ledger", &1);
+    let ledger = place.messaging.topic("ledger");
+    let mut at = None;
+    for _ in 0..2 {
+        assert_eq!(told(&batches, 1), [1]);
+        pass_time(idle);
+        at = Some(ledger.seek("one", Position::Start).unwrap());
+    }
+    assert_eq!(told(&batches, 1), [1]);
+    pass_time(idle);
+    ledger.seek("one", at.unwrap()).unwrap();
+    assert_eq!(told(&batches, 1), [1]);
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_reader_that_has_nothing_to_do_hears_that_it_was_moved() {
+    for idle in [Duration::ZERO, A_WHILE, 3 * A_WHILE] {
+        let place = books();
+        check_moved(&place, &process(&place.url, NO_POLLING), idle);
+        let place = books();
+        check_moved(&place, &place.messaging, idle);
+    }
+}
+
+#[test]
+fn a_reader_that_was_moved_finds_that_out_by_polling() {
+    let place = books();
+    check_moved(&place, &deaf_process(&place.url, A_WHILE), 3 * A_WHILE);
 }
 
 #[test]

@@ -179,3 +179,66 @@ fn what_a_lost_transaction_held_is_written_once_all_the_same() {
     let written = (0..ENTRIES).filter(|n| n / BATCH as i32 % 5 == 4);
     assert_eq!(effects(&mut place), written.collect::<Vec<_>>());
 }
+
+#[test]
+fn a_batch_that_ends_the_transaction_repeats_those_before_it_once() {
+    let place = books();
+    place.send_all("ledger", 0..ENTRIES);
+    let calls = Calls::default();
+    let seen = calls.clone();
+    let one = reader(&place.messaging, "one").batch_size(BATCH);
+    let started = one.start(move |session, entries: &[Message<i32>]| {
+        seen.count(entries);
+        if entries.iter().any(|entry| entry.payload == BAD) {
+            session.batch_execute("ROLLBACK")?;
+        }
+        Ok(())
+    });
+    eventually("all is read, and what failed is a dead letter", || {
+        calls.are_all() && !place.dead_letters(ASIDE).is_empty()
+    });
+    started.unwrap().stop(PATIENCE);
+
+    let calls = calls.0.lock().unwrap();
+    let often = calls
+        .iter()
+        .filter(|(n, calls)| !FAILING.contains(n) && **calls > 2);
+    let often: Vec<_> = often.collect();
+    assert!(often.is_empty(), "{often:?}");
+    assert_eq!(
+        place.dead_letters(ASIDE)[0].payload.to_string(),
+        BAD.to_string()
+    );
+}
+
+#[test]
+fn an_entry_that_ended_a_transaction_is_put_aside_though_others_come_before_it() {
+    let mut place = books();
+    place.send_all("ledger", 0..20);
+    let calls = Calls::default();
+    let seen = calls.clone();
+    let one = reader(&place.messaging, "one")
+        .batch_size(1)
+        .max_attempts(1);
+    let started = one.start(move |session, entries: &[Message<i32>]| {
+        seen.count(entries);
+        let n = entries[0].payload;
+        let is_repeated = seen.0.lock().unwrap()[&n] > 1;
+        match n {
+            // Its transaction ends with it.
+            n if n > 5 && n < 10 && is_repeated => enter(session, "one", entries)?,
+            10 => session.batch_execute("ROLLBACK")?,
+            _ => {}
+        }
+        Ok(())
+    });
+    eventually("all is read, and what failed is a dead letter", || {
+        calls.0.lock().unwrap().len() == 20 && !place.dead_letters(ASIDE).is_empty()
+    });
+    started.unwrap().stop(PATIENCE);
+
+    let often = calls.0.lock().unwrap()[&10];
+    assert_eq!(often, 1, "its only attempt");
+    let effects = effects(&mut place);
+    assert!(effects.iter().all(|n| (6..10).contains(n)), "{effects:?}");
+}

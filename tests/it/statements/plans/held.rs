@@ -31,7 +31,7 @@ fn work(from: i64) -> String {
 fn calls(moved: i64) -> Vec<(&'static str, String)> {
     let (tick, next) = (moved - 1, moved);
     vec![
-        ("lock_lane", "'ledger', 'one', 0".to_owned()),
+        ("lock_lane", "'ledger', 'one', 0, 1".to_owned()),
         ("lane_place", format!("'ledger', 'one', 0, {moved}")),
         (
             "move_place",

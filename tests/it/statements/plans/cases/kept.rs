@@ -234,7 +234,11 @@ pub(super) fn kept() -> Vec<Case> {
         case("notify", Rows(0), &["'channel'", "'{t}'"]),
         case("pause", Rows(1), &[t]),
         case("pause_recurring", Rows(1), &["'topic-1'", "'name'"]),
-        case("resume_recurring", Rows(1), &["'topic-1'", "'name'", "1"]),
+        case(
+            "resume_recurring",
+            Rows(1),
+            &["'topic-1'", "'name'", "1", "'* * * * *'", "'UTC'"],
+        ),
         case(
             "correct_recurring",
             Rows(1),

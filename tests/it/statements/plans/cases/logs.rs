@@ -67,7 +67,6 @@ pub(super) fn readers() -> Vec<Case> {
     use Bound::{Rows, Tables};
     let topic = format!("'{BUSY}'");
     let t = topic.as_str();
-    let reader = [t, "'reader-1'", "1"];
     const FEW: &str = "reads all of a table that has a row for each receiver";
     const READERS: &str = "by hand, or seldom: reads all readers of a log";
     let move_to = "'reader-1' 1 49991 50000 0 1 500 0 0";
@@ -77,7 +76,8 @@ pub(super) fn readers() -> Vec<Case> {
         case("lane_holder", Tables(FEW), &[t, "1"]),
         case("keys_aside", Rows(10), &[t, &keys("key", 100, 10), "1"]),
         case("lane_place", Rows(10), &[t, "'reader-1'", "1", "49900"]),
-        case("lock_lane", Rows(1), &reader),
+        case("change_log", Rows(1), &[t]),
+        case("lock_lane", Rows(2), &[t, "'reader-1'", "1", "4"]),
         case("move_place", Rows(1), &move_to),
         case("lock_reader", Tables(READERS), &[t, "'reader-1'"]),
         case("log_readers", Tables(READERS), &[t]),

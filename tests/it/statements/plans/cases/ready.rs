@@ -57,6 +57,11 @@ pub(super) fn ready() -> Vec<Case> {
                 &same(FAILURE, 10),
             ],
         ),
+        case(
+            "forget_removed",
+            Rows(10),
+            &[&same(BUSY, 10), &ids(1000, 10)],
+        ),
         case("cancel_ready", Tables(BY_ID), &[&ids(1000, 10), "false"]),
         case(
             "cancel_ready",
