@@ -50,7 +50,7 @@ fn a_thousand_timeouts_at_once_are_told_in_time() {
     let asking: Vec<_> = (0..ASKERS)
         .map(|number| {
             let messaging = place.messaging.clone();
-            let ask = move || messaging.request::<i64>(QUOTES, &number, Duration::from_secs(3));
+            let ask = move || messaging.request::<i64>(QUOTES, &number, Duration::from_secs(8));
             thread::Builder::new()
                 .stack_size(128 << 10)
                 .spawn(ask)

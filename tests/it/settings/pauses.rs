@@ -19,7 +19,7 @@ fn a_pause_holds_in_all_processes_while_messages_can_be_sent_and_ends_at_once() 
     // Until the other process has heard of it.
     eventually("nobody begins any more", || {
         place.send("jobs", &1);
-        let heard = told_here.recv_timeout(Duration::from_millis(100));
+        let heard = told_here.recv_timeout(Duration::from_millis(500));
         heard.is_err() && told() == 0
     });
     place.send_all("jobs", [2, 3]);
