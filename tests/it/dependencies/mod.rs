@@ -1,5 +1,7 @@
 //! A message that comes after others is delivered after all of them, once.
 
+mod stopping;
+
 use crate::support::{
     Gate, NO_POLLING, PATIENCE, Place, client, done, eventually, next, process, reject, telling,
     tracked,
