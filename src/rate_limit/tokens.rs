@@ -315,16 +315,23 @@ pub(crate) fn give_back_keys(
         _ => Ok(()),
     };
     let hastened = given_back.and_then(|()| rate_limit::hasten(run, topic, per_key, &keys));
-    if let Err(error) = &hastened {
-        // The keys are slower for a moment than they might be.
-        tracing::debug!(
-            topic = told(&topic),
-            error = told(error),
-            "topic {topic}: tokens of keys are lost: {error}"
-        );
+    match hastened {
+        Ok(is_any) => {
+            loose.clear();
+            is_any
+        }
+        Err(error) => {
+            // The keys are slower for a moment than they might be. Their tokens may be back, and
+            // are not given back twice; what was put off is hastened the next time.
+            tracing::debug!(
+                topic = told(&topic),
+                error = told(&error),
+                "topic {topic}: tokens of keys are lost: {error}"
+            );
+            *loose = keys.iter().map(|key| ((*key).to_owned(), 0)).collect();
+            false
+        }
     }
-    loose.clear();
-    hastened.unwrap_or_default()
 }
 
 /// Counts messages by their keys.
