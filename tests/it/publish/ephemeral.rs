@@ -131,6 +131,24 @@ fn one_with_a_short_grace_time_is_kept_beside_one_with_a_long_one() {
 }
 
 #[test]
+fn a_grace_time_that_makes_no_sense_keeps_no_other_subscription() {
+    let mut place = Place::watchful();
+    place.sql(
+        "INSERT INTO outtray.subscription (topic, pattern, expires_at, grace_us)
+            VALUES ('outtray.ephemeral.odd', 'a', now() - interval '1 hour', 9223372036854775807),
+                ('outtray.ephemeral.dead', 'a', now() - interval '1 minute', 1000000)",
+    );
+
+    let running = place.idle_receiver();
+
+    eventually("that of a dead holder ends", || {
+        place.count("outtray.subscription WHERE topic = 'outtray.ephemeral.dead'") == 0
+    });
+    running.stop(PATIENCE);
+    assert_eq!(place.count("outtray.subscription"), 1);
+}
+
+#[test]
 fn a_holder_learns_that_it_was_given_up() {
     let mut place = Place::new();
     let subscription = place.messaging.subscribe_ephemeral("a", GRACE).unwrap();
