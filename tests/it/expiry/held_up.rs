@@ -1,7 +1,7 @@
 //! What cannot expire holds up nothing else.
 
 use super::{expired, perishable};
-use crate::support::{HOUR, PATIENCE, Place, eventually};
+use crate::support::{HOUR, PATIENCE, Place, client, eventually, process};
 use outtray::NewMessage;
 
 /// Writes a dead letter by hand for each message with the payload 0, as one who restores it twice.
@@ -55,5 +55,31 @@ fn a_message_that_is_a_dead_letter_already_is_dropped_where_its_topic_says_so() 
     eventually("they are gone", || {
         place.count("outtray.message") + place.count("outtray.scheduled") == 0
     });
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_crowd_behind_a_key_that_somebody_holds_stops_no_other() {
+    let mut place = Place::watchful();
+    place.sql(
+        "INSERT INTO outtray.lane (topic, key) VALUES ('jobs', 'k'), ('jobs', 'held');
+         INSERT INTO outtray.follower (topic, key, rank, id, expires_at, payload)
+             SELECT 'jobs', 'held', 0, gen_random_uuid(), now() - interval '1 hour', '0'
+             FROM generate_series(1, 1200);
+         INSERT INTO outtray.follower (topic, key, rank, id, expires_at, payload)
+             VALUES ('jobs', 'k', 0, gen_random_uuid(), now() - interval '1 minute', '1')",
+    );
+    let mut holder = client(&place.url);
+    let mut held = holder.transaction().unwrap();
+    held.batch_execute("SELECT FROM outtray.lane WHERE key = 'held' FOR UPDATE")
+        .unwrap();
+    let elsewhere = process(&place.url, PATIENCE);
+    elsewhere.topic("jobs").pause().unwrap();
+
+    let receiver = place.idle_receiver();
+    eventually("the other expires", || expired(&place) == ["1"]);
+
+    held.rollback().unwrap();
+    eventually("the crowd expires", || place.count("outtray.follower") == 0);
     receiver.stop(PATIENCE);
 }
