@@ -4,7 +4,7 @@
 //! without hints, one query for all of them repeats with growing pauses.
 
 use crate::completion;
-use crate::wake::round::{Round, Work};
+use crate::wake::round::{Polled, Round, Work};
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,14 @@ impl Round for Completions {
             .map(|outcome| outcome.id.0)
             .collect();
         work.waker.waiters.ring(&ended);
+        Ok(())
+    }
+
+    /// Learns that somebody waits who found no room to say so.
+    fn polled(&mut self, _: &Polled, work: &mut Work<'_>) -> Result<()> {
+        if self.next.is_none() && !work.waker.waiters.is_empty() {
+            self.watch();
+        }
         Ok(())
     }
 }

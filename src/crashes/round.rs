@@ -253,10 +253,17 @@ impl Presence {
         mine.map(|mine| mine.enrolled.clone()).collect()
     }
 
-    /// Shows life on a new connection.
+    /// Shows life on a new connection. Where somebody has the rows of receivers in hand, it does so
+    /// soon, and all else goes on.
     pub(crate) fn reconnected(&mut self, connection: &mut Connection) -> Result<()> {
         self.held.clear();
-        self.show_life(connection)
+        match self.show_life(connection) {
+            Err(error) if is_held_up(&error) && !connection.is_closed() => {
+                self.look_at = self.look_at.min(Instant::now() + LOOK_AGAIN);
+                Ok(())
+            }
+            shown => shown,
+        }
     }
 
     /// Takes the locks that are missing, and brings back rows that somebody removed by mistake.

@@ -49,6 +49,19 @@ impl Dependents {
         }
     }
 
+    /// Has whatever is planned be done by the next run. Returns whether anything is.
+    pub(crate) fn hurry(&mut self) -> bool {
+        let now = Instant::now();
+        let is_any = self.at().is_some();
+        for at in [&mut self.look_at, &mut self.sweep_at]
+            .into_iter()
+            .flatten()
+        {
+            *at = now;
+        }
+        is_any
+    }
+
     /// Learns that there are messages that wait.
     pub(crate) fn sweep_soon(&mut self) {
         let now = Instant::now();

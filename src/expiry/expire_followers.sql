@@ -6,13 +6,25 @@ WITH late AS MATERIALIZED (
     SELECT found.topic, found.key, found.seq
     FROM unnest($1::text[], $2::text[]) AS held (topic, key)
     CROSS JOIN LATERAL (
-        SELECT follower.topic, follower.key, follower.seq, follower.expires_at
+        SELECT follower.topic, follower.key, follower.seq, follower.id, follower.expires_at, follower.on_end
         FROM outtray.follower
         WHERE follower.topic = held.topic
             AND follower.key = held.key
         OFFSET 0
     ) AS found
     WHERE found.expires_at <= clock_timestamp()
+        AND (
+            found.topic = ANY ($3::text[])
+            OR coalesce(found.on_end, 0::smallint) & 8::smallint <> 0::smallint
+            OR (
+                -- Not what is a dead letter already, written twice: the others go on.
+                SELECT dead_letter.id
+                FROM outtray.dead_letter
+                WHERE dead_letter.topic = found.topic
+                    AND dead_letter.id = found.id
+                LIMIT 1
+            ) IS NULL
+        )
 ),
 taken AS (
     -- By all of the key, as in `acknowledge`.

@@ -4,9 +4,11 @@
 SELECT subscription.topic
 FROM outtray.subscription
 WHERE subscription.expires_at <= now()
+    AND subscription.grace_us IS NOT NULL
+    -- A year at most: what is much more is no interval.
     AND (
         now() - pg_catalog.pg_postmaster_start_time()
-            >= subscription.grace_us::float8 * interval '1 microsecond'
+            >= least(greatest(subscription.grace_us, 0), 31557600000000)::float8 * interval '1 microsecond'
     ) IS TRUE
 ORDER BY subscription.expires_at
 LIMIT $1::bigint

@@ -4,7 +4,7 @@
 WITH mine AS MATERIALIZED (
     SELECT
         subscription.topic, subscription.pattern, subscription.grace_us,
-        now() + subscription.grace_us::float8 * interval '1 microsecond' AS expires_at
+        now() + least(greatest(subscription.grace_us, 0), 31557600000000)::float8 * interval '1 microsecond' AS expires_at
     FROM outtray.subscription
     WHERE subscription.topic = ANY ($1::text[])
         AND subscription.grace_us IS NOT NULL

@@ -18,7 +18,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// When to say so, and when to look.
 pub(crate) struct EphemeralRound {
     holdings: Arc<Holdings>,
-    beat_at: Instant,
+    began_at: Instant,
+    /// When all that was held was last said to be wanted.
+    beaten_at: Option<Instant>,
     /// When the next one expires, as far as is known.
     expires_at: Option<Instant>,
 }
@@ -27,20 +29,27 @@ impl EphemeralRound {
     pub(crate) fn new(holdings: Arc<Holdings>) -> Self {
         EphemeralRound {
             holdings,
-            beat_at: Instant::now(),
+            began_at: Instant::now(),
+            beaten_at: None,
             expires_at: None,
         }
     }
 
+    /// Returns when to say so next, by what is held now: what was held later than the last time may
+    /// have a shorter grace time.
+    fn beat_at(&self) -> Option<Instant> {
+        let grace = self.holdings.shortest()?;
+        let next = self.beaten_at.map(|at| at + grace / BEATS);
+        Some(next.unwrap_or(self.began_at))
+    }
+
     fn beat(&mut self, work: &mut Work<'_>, now: Instant) -> Result<()> {
-        let Some(grace) = self.holdings.shortest() else {
-            return Ok(());
-        };
-        if now < self.beat_at {
+        if self.beat_at().is_none_or(|at| now < at) {
             return Ok(());
         }
-        self.beat_at = now + grace / BEATS;
-        for topic in self.holdings.keep(work.connection)? {
+        let lost = self.holdings.keep(work.connection)?;
+        self.beaten_at = Some(now);
+        for topic in lost {
             tracing::warn!(
                 topic = told(&topic),
                 "topic {topic}, which is ephemeral, was ended by others, who had not heard of it for its grace time: it gets \
@@ -51,17 +60,9 @@ impl EphemeralRound {
         self.expires_at.get_or_insert(now);
         Ok(())
     }
-}
 
-impl Round for EphemeralRound {
-    fn at(&self) -> Option<Instant> {
-        let beat_at = self.holdings.shortest().map(|_| self.beat_at);
-        [beat_at, self.expires_at].into_iter().flatten().min()
-    }
-
-    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
-        let now = Instant::now();
-        self.beat(work, now)?;
+    /// Ends those whose time is over, if that of any is.
+    fn end_expired(&mut self, work: &mut Work<'_>, now: Instant) -> Result<()> {
         if self.expires_at.is_none_or(|at| now < at) {
             return Ok(());
         }
@@ -77,6 +78,22 @@ impl Round for EphemeralRound {
             ephemeral::empty(work.connection, work.waker, topic, TURN)?;
         }
         Ok(())
+    }
+}
+
+impl Round for EphemeralRound {
+    fn at(&self) -> Option<Instant> {
+        [self.beat_at(), self.expires_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
+        let now = Instant::now();
+        let beaten = self.beat(work, now);
+        // Also where that failed: somebody may hold a row of ours, and none of the others'.
+        beaten.and(self.end_expired(work, now))
     }
 
     fn polled(&mut self, polled: &Polled, _: &mut Work<'_>) -> Result<()> {

@@ -3,7 +3,7 @@
 //! Before it claims, a worker takes as many tokens as it may claim messages, in a statement of its
 //! own: the row of the bucket is locked for no longer than that. Each handler that begins spends
 //! one. What is left over serves the next transaction of any worker of the receiver, and goes back
-//! when nothing is ready.
+//! when nothing is ready, when the topic is paused, and when its settings changed.
 //!
 //! Keys are known only after the claim, so their tokens are taken between two claims.
 //! A message whose key has no token is put off until there is one, which costs it no attempt.
@@ -31,18 +31,71 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(crate) struct TopicTokens(Mutex<Spare>);
 
+/// The rate of a topic, and when the topic was changed last. What was taken before a change, or
+/// before a pause, is not spent after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RateTerms {
+    rate: Rate,
+    changed_at_us: i64,
+}
+
+impl RateTerms {
+    fn of(setting: Option<&Setting>) -> Option<Self> {
+        let setting = setting?;
+        Some(RateTerms {
+            rate: setting.config.rate?,
+            changed_at_us: setting.changed_at_us,
+        })
+    }
+}
+
+/// Tokens, and the terms on which they were taken.
+type Lot = (RateTerms, usize);
+
 #[derive(Debug, Default)]
 struct Spare {
-    count: usize,
-    /// Until when there will be no more at this rate, so that not every wake-up asks; unless the
-    /// topic was changed since.
-    empty_until: Option<(Rate, i64, Instant)>,
+    /// One for each of the terms; seldom more than one.
+    lots: Vec<Lot>,
+    /// Until when there will be no more on these terms, so that not every wake-up asks.
+    empty_until: Option<(RateTerms, Instant)>,
+}
+
+impl Spare {
+    fn add(&mut self, terms: RateTerms, tokens: usize) {
+        match self.lots.iter_mut().find(|lot| lot.0 == terms) {
+            Some(lot) => lot.1 += tokens,
+            None => self.lots.push((terms, tokens)),
+        }
+    }
+
+    /// Takes up to `wanted` of those that were taken on these terms.
+    fn take(&mut self, terms: RateTerms, wanted: usize) -> usize {
+        let Some(lot) = self.lots.iter_mut().find(|lot| lot.0 == terms) else {
+            return 0;
+        };
+        let count = lot.1.min(wanted);
+        lot.1 -= count;
+        count
+    }
+
+    /// Takes all but those that were taken on these terms.
+    fn take_others(&mut self, terms: Option<RateTerms>) -> Vec<Lot> {
+        let lots = std::mem::take(&mut self.lots).into_iter();
+        let (kept, others): (Vec<Lot>, Vec<Lot>) = lots
+            .filter(|(_, count)| *count > 0)
+            .partition(|lot| Some(lot.0) == terms);
+        self.lots = kept;
+        if !others.is_empty() {
+            self.empty_until = None;
+        }
+        others
+    }
 }
 
 /// How many messages a worker may begin.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    rate: Option<Rate>,
+    terms: Option<RateTerms>,
     pub(crate) size: usize,
 }
 
@@ -63,22 +116,21 @@ impl TopicTokens {
         setting: Option<&Setting>,
         wanted: usize,
     ) -> Result<Result<Allowance, Duration>> {
-        let changed_at = setting.map_or(0, |setting| setting.changed_at_us);
-        let rate = setting.and_then(|setting| setting.config.rate);
-        let allowance = |size| Ok(Ok(Allowance { rate, size }));
-        let Some(rate) = rate else {
+        let terms = RateTerms::of(setting);
+        let allowance = |size| Ok(Ok(Allowance { terms, size }));
+        let Some(terms) = terms else {
             return allowance(wanted);
         };
+        let others = self.0.lock().take_others(Some(terms));
+        put_back(run, topic, others);
         {
             let mut spare = self.0.lock();
-            let count = spare.count.min(wanted);
+            let count = spare.take(terms, wanted);
             if count > 0 {
-                spare.count -= count;
                 return allowance(count);
             }
-            if let Some((at_rate, since, until)) = spare.empty_until
-                && at_rate == rate
-                && since == changed_at
+            if let Some((at_terms, until)) = spare.empty_until
+                && at_terms == terms
                 && until > Instant::now()
             {
                 return Ok(Err(until
@@ -86,43 +138,44 @@ impl TopicTokens {
                     .max(LEAST_WAIT)));
             }
         }
-        let grant = rate_limit::take(run, topic, rate, wanted)?;
+        let grant = rate_limit::take(run, topic, terms.rate, wanted)?;
         if grant.tokens > 0 {
             return allowance(grant.tokens);
         }
         let wait = grant.wait.clamp(LEAST_WAIT, LONGEST_WAIT);
-        self.0.lock().empty_until = Instant::now()
-            .checked_add(wait)
-            .map(|until| (rate, changed_at, until));
+        let until = Instant::now().checked_add(wait);
+        self.0.lock().empty_until = until.map(|until| (terms, until));
         Ok(Err(wait))
     }
 
     /// Leaves what was not spent to the other workers.
     pub(crate) fn leave(&self, left: Allowance) {
-        if left.rate.is_some() {
-            self.0.lock().count += left.size;
+        if let Some(terms) = left.terms {
+            self.0.lock().add(terms, left.size);
         }
     }
 
     /// Leaves the tokens of messages that were not begun after all to the workers.
-    pub(crate) fn unspend(&self, rate: Option<Rate>, messages: usize) {
-        if rate.is_some() {
-            self.0.lock().count += messages;
+    pub(crate) fn unspend(&self, setting: Option<&Setting>, messages: usize) {
+        if let Some(terms) = RateTerms::of(setting) {
+            self.0.lock().add(terms, messages);
         }
     }
 
-    /// Gives back what no worker spent: nothing is ready, or the receiver stops.
+    /// Gives back what no worker spent: nothing is ready, the topic is paused, or the receiver
+    /// stops. A topic that has no rate any more has no bucket.
     pub(crate) fn give_back(&self, run: &mut dyn Run, topic: &str, rate: Option<Rate>) {
-        let mut spare = self.0.lock();
-        let count = std::mem::take(&mut spare.count);
-        if count > 0 {
-            spare.empty_until = None;
+        let all = self.0.lock().take_others(None);
+        if rate.is_some() {
+            put_back(run, topic, all);
         }
-        drop(spare);
-        let Some(rate) = rate.filter(|_| count > 0) else {
-            return;
-        };
-        if let Err(error) = rate_limit::give_back(run, topic, rate, &[("", count)]) {
+    }
+}
+
+/// Puts tokens back into the bucket that they were taken from.
+fn put_back(run: &mut dyn Run, topic: &str, lots: Vec<Lot>) {
+    for (terms, count) in lots {
+        if let Err(error) = rate_limit::give_back(run, topic, terms.rate, &[("", count)]) {
             // The topic is slower for a moment than it might be.
             tracing::debug!(
                 topic = told(&topic),
@@ -262,16 +315,23 @@ pub(crate) fn give_back_keys(
         _ => Ok(()),
     };
     let hastened = given_back.and_then(|()| rate_limit::hasten(run, topic, per_key, &keys));
-    if let Err(error) = &hastened {
-        // The keys are slower for a moment than they might be.
-        tracing::debug!(
-            topic = told(&topic),
-            error = told(error),
-            "topic {topic}: tokens of keys are lost: {error}"
-        );
+    match hastened {
+        Ok(is_any) => {
+            loose.clear();
+            is_any
+        }
+        Err(error) => {
+            // The keys are slower for a moment than they might be. Their tokens may be back, and
+            // are not given back twice; what was put off is hastened the next time.
+            tracing::debug!(
+                topic = told(&topic),
+                error = told(&error),
+                "topic {topic}: tokens of keys are lost: {error}"
+            );
+            *loose = keys.iter().map(|key| ((*key).to_owned(), 0)).collect();
+            false
+        }
     }
-    loose.clear();
-    hastened.unwrap_or_default()
 }
 
 /// Counts messages by their keys.

@@ -79,6 +79,8 @@ pub(crate) struct EndedLease {
     pub(crate) headers: Headers,
     /// Whether the database refused to settle it, by itself.
     pub(crate) is_refused: bool,
+    /// Whether it may be settled: the connection broke during COMMIT.
+    pub(crate) is_unsure: bool,
     /// Whether it could not be settled without waiting. Its worker does, or a beat tries again.
     pub(crate) is_left: bool,
 }
@@ -129,6 +131,7 @@ impl InHand<'_> {
             delivered,
             headers: std::mem::take(&mut self.message.headers),
             is_refused: false,
+            is_unsure: false,
             is_left: false,
         });
         self.is_ended = true;

@@ -174,11 +174,11 @@ impl Limits {
 
     /// Leaves the tokens of messages that were not begun after all to the workers.
     pub(crate) fn unspend(&self, messages: usize) {
-        self.tokens.unspend(self.rate(), messages);
+        self.tokens.unspend(self.setting().as_deref(), messages);
     }
 
-    /// Gives back what no worker spent: nothing is ready, or the receiver stops. Outside
-    /// transactions.
+    /// Gives back what no worker spent: nothing is ready, the topic is paused, or the receiver
+    /// stops. Outside transactions.
     pub(crate) fn give_back(&self, run: &mut dyn Run) {
         self.tokens.give_back(run, &self.topic, self.rate());
     }

@@ -39,8 +39,17 @@ impl MessagingSession<'_> {
     /// # Errors
     /// `OutcomeUnknown` when the connection broke with COMMIT under way; any other kind means that
     /// all was rolled back.
-    pub(crate) fn commit(mut self) -> Result<News> {
-        self.commit_all()?;
+    pub(crate) fn commit(self) -> Result<News> {
+        self.commit_or(|_| {})
+    }
+
+    /// Does the same; where nobody knows whether it happened, tells `unknown` whom to wake.
+    pub(crate) fn commit_or(mut self, unknown: impl FnOnce(&News)) -> Result<News> {
+        self.commit_all().inspect_err(|error| {
+            if error.kind() == ErrorKind::OutcomeUnknown {
+                unknown(&self.outbox.take_hints());
+            }
+        })?;
         Ok(self.take_news())
     }
 

@@ -351,20 +351,23 @@ impl Outbox {
         sent
     }
 
-    /// Empties the log and returns the hints for those who wait, and, if somebody looks, what was
-    /// sent.
+    /// Empties the log and returns whom to wake and, if somebody looks, what was sent.
     pub(crate) fn take_news(&mut self, is_observed: bool) -> News {
-        let mut news = News::default();
-        if is_observed {
-            news.sent = self.sent();
-        }
+        let sent = is_observed.then(|| self.sent());
+        let mut news = self.take_hints();
+        news.sent = sent.unwrap_or_default();
         for settled in self.settled.drain(..) {
             let (held, done) = settled.committed();
             news.ended.extend(held);
             news.done.extend(done);
         }
-        let mut places: HashMap<Arc<str>, usize> = HashMap::new();
-        let mut last: Option<(Arc<str>, usize)> = None;
+        news
+    }
+
+    /// Empties the log and returns whom to wake for what was sent. What was settled stays as it is.
+    pub(crate) fn take_hints(&mut self) -> News {
+        let mut news = News::default();
+        let (mut places, mut last) = (HashMap::<Arc<str>, usize>::new(), None::<(Arc<str>, usize)>);
         for entry in self.log.drain(..) {
             news.after.extend(entry.after.iter().map(|id| id.0));
             if let Some(wait) = entry.wait {

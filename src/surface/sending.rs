@@ -64,7 +64,9 @@ impl Messaging {
                 resume_unwind(panic);
             }
         };
-        let committed = session.commit().map(|news| (news, returned));
+        // Also where nobody knows: a false hint costs a look.
+        let committed = session.commit_or(|news| self.base().waker.announce(news));
+        let committed = committed.map(|news| (news, returned));
         self.committed(connection, committed)
     }
 
@@ -101,7 +103,8 @@ impl Messaging {
             let mut connection = self.lend()?;
             let mut session = MessagingSession::on(&self.base().process, &mut connection);
             let sent = session.send_alone(message);
-            let committed = sent.and_then(|sent| Ok((session.commit()?, sent)));
+            let announce = |news: &_| self.base().waker.announce(news);
+            let committed = sent.and_then(|sent| Ok((session.commit_or(announce)?, sent)));
             let sent = self.committed(connection, committed)?;
             spans::note_id(span, sent.id());
             Ok(sent)

@@ -146,6 +146,28 @@ impl Duties {
         })
     }
 
+    /// Releases what comes after messages that ended and that nobody looked at yet. Where the
+    /// connection does not work, a sweep of another process does.
+    pub(crate) fn follow_up_ends(&mut self) {
+        let ends = self.waker.ends().try_iter();
+        ends.for_each(|ended| self.rounds.dependents.learn(ended));
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        let mut work = Work {
+            connection: &mut connection,
+            waker: &self.waker,
+            settings: &self.process.configs,
+        };
+        if let Err(error) = self.rounds.follow_up_ends(&mut work) {
+            tracing::debug!(
+                error = told(&error),
+                "messages that come after others are left to a sweep: {error}"
+            );
+        }
+        self.keep(connection);
+    }
+
     /// Writes what was counted and is not written yet, if the connection works.
     pub(crate) fn write_tallies(&mut self) {
         if let Some(mut connection) = self.connection.take() {

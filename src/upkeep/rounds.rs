@@ -145,6 +145,19 @@ impl Rounds {
         done
     }
 
+    /// Releases what comes after messages that ended, and moves what is due to its topics, once.
+    pub(crate) fn follow_up_ends(&mut self, work: &mut Work<'_>) -> Result<()> {
+        if self.dependents.hurry() {
+            self.dependents.run(work)?;
+        }
+        let due_times = work.waker.due_times().try_iter();
+        due_times.for_each(|delay| self.due.learn(delay));
+        match self.due.at() {
+            Some(at) if at <= Instant::now() => self.due.run(work),
+            _ => Ok(()),
+        }
+    }
+
     fn tell_polled(&mut self, work: &mut Work<'_>) -> Result<()> {
         let Some(polled) = self.poll.take_seen() else {
             return Ok(());

@@ -185,6 +185,7 @@ fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Sto
     for errand in errands.try_iter() {
         answer(&mut duties, errand);
     }
+    duties.follow_up_ends();
     duties.sign_off_all();
     duties.write_tallies();
 }

@@ -260,6 +260,8 @@ fn commit(
     let observers = shared.observers();
     committed.inspect_err(|error| {
         let (topic, sent) = (&shared.topic, news.sent_ids());
+        // It may be committed: who waits for this end looks.
+        shared.base.waker.announce_ends([&proof.held].into_iter());
         telling::tell_unknown(observers, deliveries, topic, &sent, (error, true));
     })?;
     claim::await_next(&shared.floors, [&proof.held].into_iter());

@@ -43,6 +43,7 @@ pub(crate) fn run_leases(
     worker.settle()?;
     look_at_clock(shared.observers(), worker.connection);
     if shared.is_paused() {
+        shared.limits.give_back(worker.connection);
         return Ok(Worked::Idle(None));
     }
     worker.claim_and_handle(stop)

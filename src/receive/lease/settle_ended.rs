@@ -21,7 +21,7 @@ use crate::receive::leases_in_hand::EndedLease;
 use crate::receive::shared_state::SharedState;
 use crate::receive::telling::{self, Settled};
 use crate::words::{Error, ErrorKind, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::slice::from_ref;
 use uuid::Uuid;
 
@@ -55,17 +55,22 @@ pub(crate) fn settle_ended(
         settler,
         settled: HashMap::new(),
         refused: HashMap::new(),
+        unsure: HashSet::new(),
     };
     let written = settling.together(&simple);
     let written = written.and(settling.together(&others));
     let Settling {
         settled,
         mut refused,
+        unsure,
         ..
     } = settling;
-    let (done, left): (Vec<_>, Vec<_>) = ended
+    let (done, mut left): (Vec<_>, Vec<_>) = ended
         .into_iter()
         .partition(|ended| settled.contains_key(&ended.proof.receipt));
+    for ended in &mut left {
+        ended.is_unsure |= unsure.contains(&ended.proof.receipt);
+    }
     shared.heartbeat.settled(&done);
     tell(shared, &done, &settled);
     let left = match settler {
@@ -127,6 +132,8 @@ struct Settling<'s> {
     settled: HashMap<Uuid, Option<bool>>,
     /// Those that the database refused to settle, each by itself, and why.
     refused: HashMap<Uuid, Error>,
+    /// Those of which nobody knows whether they were settled: the connection broke during COMMIT.
+    unsure: HashSet<Uuid>,
 }
 
 impl Settling<'_> {
@@ -168,8 +175,17 @@ impl Settling<'_> {
                 Settler::Heartbeat => settle_free(self.connection, topic, &outcomes, is_recorded),
             }
         });
-        let unsure = |error: &Error| telling::tell_unsettled(shared.observers(), topic, error);
-        let settled = settled.inspect_err(unsure)?;
+        let settled = settled.inspect_err(|error| {
+            telling::tell_unsettled(shared.observers(), topic, error);
+            if error.kind() == ErrorKind::OutcomeUnknown {
+                let proofs = ended.iter().map(|ended| &ended.proof);
+                self.unsure
+                    .extend(proofs.clone().map(|proof| proof.receipt));
+                // Who waits for these ends looks: a false hint costs that look.
+                let held = proofs.map(|proof| &proof.held);
+                shared.base.waker.announce_ends(held);
+            }
+        })?;
         for proof in ended.iter().map(|ended| &ended.proof) {
             let is_cancelled = settled.get(&proof.receipt).copied();
             // What the heartbeat did not get may be locked.
@@ -196,6 +212,7 @@ fn tell(shared: &SharedState, ended: &[EndedLease], settled: &HashMap<Uuid, Opti
                 tell_one(shared, one, is_cancelled);
                 kept.push((&one.proof, &one.outcome));
             }
+            None if one.is_unsure => note_settled(topic, &one.proof),
             None => warn_lost(topic, &one.proof),
         }
     }
@@ -228,6 +245,17 @@ fn tell_one(shared: &SharedState, ended: &EndedLease, is_cancelled: bool) {
         is_cancelled,
     };
     settled.tell(shared.observers(), outcome);
+}
+
+/// Says of a lease that is gone that it was most likely settled by the try before, whose connection
+/// broke during COMMIT.
+fn note_settled(topic: &str, proof: &Proof) {
+    let id = proof.held.id;
+    tracing::warn!(
+        topic = told(&topic),
+        message_id = told(&id),
+        "topic {topic}: the lease of message {id} is gone: it was settled when the connection broke, or lost before"
+    );
 }
 
 pub(crate) fn warn_lost(topic: &str, proof: &Proof) {

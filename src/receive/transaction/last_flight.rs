@@ -103,7 +103,10 @@ impl WorkerTransaction<'_, '_, '_> {
         shared.base.waker.announce(&news);
         let mut rows = match committed {
             Ok(rows) => rows,
-            Err(refused) => return Err(self.not_committed(refused, is_shared, &news, is_chained)),
+            Err(refused) => {
+                let said = (&news, settled);
+                return Err(self.not_committed(refused, is_shared, said, is_chained));
+            }
         };
         let promoted = match ends.iter().any(|end| end.key.is_some()) {
             true => keys::take_promoted(&mut rows),
@@ -133,7 +136,7 @@ impl WorkerTransaction<'_, '_, '_> {
         &mut self,
         refused: NotCommitted,
         is_shared: bool,
-        news: &News,
+        (news, settled): (&News, &Settlement<'_>),
         is_chained: bool,
     ) -> Error {
         let NotCommitted { error, is_undone } = refused;
@@ -144,6 +147,8 @@ impl WorkerTransaction<'_, '_, '_> {
             };
             return error;
         }
+        // Who waits for these ends looks: a false hint costs that look.
+        self.shared.base.waker.announce_ends(settled.ended());
         let (observers, deliveries) = (self.shared.observers(), &mut self.state.deliveries);
         let (topic, sent) = (&self.shared.topic, news.sent_ids());
         telling::tell_unknown(observers, deliveries, topic, &sent, (&error, !is_chained));

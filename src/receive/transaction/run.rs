@@ -51,6 +51,7 @@ pub(crate) fn run_transactions(
     state.let_go(connection, &shared.topic)?;
     limits.give_back_keys(connection, waker, &mut state.loose);
     if shared.is_paused() {
+        limits.give_back(connection);
         return Ok(Worked::Idle(None));
     }
     look_at_clock(shared.observers(), connection);

@@ -1,6 +1,8 @@
 //! A message whose time is over is not handled: it becomes a dead letter, or is gone, as its topic
 //! is set up.
 
+mod held_up;
+
 use crate::support::{
     Gate, HOUR, MINUTE, PATIENCE, Place, client, eventually, next, statement_text,
 };

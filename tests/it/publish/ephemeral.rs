@@ -2,8 +2,8 @@
 
 use super::publish;
 use crate::support::{
-    Child, DAY, HOUR, Ledger, PATIENCE, Place, done, eventually, next, process, reject, telling,
-    test_name,
+    A_WHILE, Child, DAY, HOUR, Ledger, PATIENCE, Place, done, eventually, next, pass_time, process,
+    reject, telling, test_name,
 };
 use outtray::{ErrorKind, Filter, Messaging, NewMessage};
 use std::time::Duration;
@@ -107,6 +107,45 @@ fn a_child_holds_a_subscription_until_it_is_killed() {
     let subscription = messaging.subscribe_ephemeral("orders.*", GRACE).unwrap();
     Child::tell(subscription.topic());
     Child::await_parent();
+}
+
+#[test]
+fn one_with_a_short_grace_time_is_kept_beside_one_with_a_long_one() {
+    let mut place = Place::new();
+    let long = place.messaging.subscribe_ephemeral("a", HOUR).unwrap();
+    // The process says that it is wanted, and need not say so again for twenty minutes.
+    pass_time(A_WHILE);
+    let short = place.messaging.subscribe_ephemeral("a", GRACE).unwrap();
+
+    let said = format!(
+        "SELECT extract(epoch FROM expires_at) FROM outtray.subscription WHERE topic = '{}'",
+        short.topic()
+    );
+    for _ in 0..4 {
+        let before = place.number(&said);
+        eventually("it says that the short one is wanted", || {
+            place.number(&said) > before
+        });
+    }
+    assert!(!short.is_lost() && !long.is_lost());
+}
+
+#[test]
+fn a_grace_time_that_makes_no_sense_keeps_no_other_subscription() {
+    let mut place = Place::watchful();
+    place.sql(
+        "INSERT INTO outtray.subscription (topic, pattern, expires_at, grace_us)
+            VALUES ('outtray.ephemeral.odd', 'a', now() - interval '1 hour', 9223372036854775807),
+                ('outtray.ephemeral.dead', 'a', now() - interval '1 minute', 1000000)",
+    );
+
+    let running = place.idle_receiver();
+
+    eventually("that of a dead holder ends", || {
+        place.count("outtray.subscription WHERE topic = 'outtray.ephemeral.dead'") == 0
+    });
+    running.stop(PATIENCE);
+    assert_eq!(place.count("outtray.subscription"), 1);
 }
 
 #[test]

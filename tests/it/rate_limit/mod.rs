@@ -2,6 +2,7 @@
 //! long.
 
 mod reset;
+mod spare;
 
 use crate::support::{PATIENCE, Place, client, eventually, pass_time, process};
 use outtray::{

@@ -198,6 +198,24 @@ fn rows_that_others_hold_hold_up_nothing_else() {
 }
 
 #[test]
+fn an_upkeep_that_lost_its_connection_goes_on_while_others_hold_the_rows_of_receivers() {
+    let mut place = Place::watchful();
+    let _receiver = place.idle_receiver();
+    let _holder = hold(&place, "SELECT FROM outtray.worker FOR UPDATE");
+
+    // Upkeep shows by locks that its process lives.
+    place.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks
+            WHERE locktype = 'advisory'
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    );
+
+    let message = NewMessage::json("later", &1).unwrap();
+    place.send_new(message.delay(Duration::from_millis(200)));
+    eventually("it is moved", || place.count("outtray.message") == 1);
+}
+
+#[test]
 fn a_message_that_comes_after_others_is_released_once_nobody_holds_it() {
     let mut place = Place::watchful();
     send_dependent(&mut place);

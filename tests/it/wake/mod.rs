@@ -1,4 +1,5 @@
 //! Messages are found as soon as they are there.
 
 mod late_commits;
+mod unknown_commits;
 mod wake_ups;

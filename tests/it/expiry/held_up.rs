@@ -1,0 +1,85 @@
+//! What cannot expire holds up nothing else.
+
+use super::{expired, perishable};
+use crate::support::{HOUR, PATIENCE, Place, client, eventually, process};
+use outtray::NewMessage;
+
+/// Writes a dead letter by hand for each message with the payload 0, as one who restores it twice.
+fn write_twins(place: &mut Place) {
+    for table in ["message", "scheduled", "follower"] {
+        place.sql(&format!(
+            "INSERT INTO outtray.dead_letter (topic, id, rank, attempts, reason, error, sent_at, payload)
+                SELECT topic, id, rank, 1, 'expired', 'by hand', sent_at, payload
+                FROM outtray.{table} WHERE payload::text = '0'"
+        ));
+    }
+}
+
+#[test]
+fn a_message_that_is_a_dead_letter_already_stops_no_other() {
+    let mut place = Place::watchful();
+    place.messaging.topic("jobs").pause().unwrap();
+    place.send_new(NewMessage::json("jobs", &9).unwrap().key("k"));
+    for payload in [0, 1] {
+        place.send_new(perishable(payload));
+        place.send_new(perishable(payload).delay(HOUR * 2));
+        place.send_new(perishable(payload).key("k"));
+    }
+    write_twins(&mut place);
+    place.make_expired();
+
+    let receiver = place.idle_receiver();
+    eventually("the others expire", || {
+        expired(&place) == ["0", "0", "0", "1", "1", "1"]
+    });
+
+    let topic = place.messaging.topic("jobs");
+    let stats = topic.stats().unwrap();
+    assert_eq!((stats.ready, stats.scheduled, stats.behind), (2, 1, 1));
+    place.sql("DELETE FROM outtray.dead_letter WHERE error = 'by hand'");
+    eventually("they expire, too", || expired(&place).len() == 6);
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_message_that_is_a_dead_letter_already_is_dropped_where_its_topic_says_so() {
+    let mut place = Place::watchful();
+    super::drop_expired(&place);
+    place.messaging.topic("jobs").pause().unwrap();
+    place.send_new(perishable(0));
+    place.send_new(perishable(0).delay(HOUR * 2));
+    write_twins(&mut place);
+    place.make_expired();
+
+    let receiver = place.idle_receiver();
+    eventually("they are gone", || {
+        place.count("outtray.message") + place.count("outtray.scheduled") == 0
+    });
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_crowd_behind_a_key_that_somebody_holds_stops_no_other() {
+    let mut place = Place::watchful();
+    place.sql(
+        "INSERT INTO outtray.lane (topic, key) VALUES ('jobs', 'k'), ('jobs', 'held');
+         INSERT INTO outtray.follower (topic, key, rank, id, expires_at, payload)
+             SELECT 'jobs', 'held', 0, gen_random_uuid(), now() - interval '1 hour', '0'
+             FROM generate_series(1, 1200);
+         INSERT INTO outtray.follower (topic, key, rank, id, expires_at, payload)
+             VALUES ('jobs', 'k', 0, gen_random_uuid(), now() - interval '1 minute', '1')",
+    );
+    let mut holder = client(&place.url);
+    let mut held = holder.transaction().unwrap();
+    held.batch_execute("SELECT FROM outtray.lane WHERE key = 'held' FOR UPDATE")
+        .unwrap();
+    let elsewhere = process(&place.url, PATIENCE);
+    elsewhere.topic("jobs").pause().unwrap();
+
+    let receiver = place.idle_receiver();
+    eventually("the other expires", || expired(&place) == ["1"]);
+
+    held.rollback().unwrap();
+    eventually("the crowd expires", || place.count("outtray.follower") == 0);
+    receiver.stop(PATIENCE);
+}
