@@ -194,11 +194,11 @@ WHERE false",
     },
     Fault {
         name: "what a message comes to is told before its COMMIT is refused",
-        right: "            Err(refused) => return Err(self.not_committed(refused, is_shared, &news, is_chained)),\n",
+        right: "            Err(refused) => {
+                let said = (&news, settled);\n",
         wrong: "            Err(refused) => {
                 settled.tell(shared, &mut self.state.deliveries);
-                return Err(self.not_committed(refused, is_shared, &news, is_chained));
-            }\n",
+                let said = (&news, settled);\n",
     },
     Fault {
         name: "of two attempts that failed at once one is told",
