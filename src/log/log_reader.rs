@@ -8,10 +8,10 @@ use postgres::Row;
 use serde::Serialize;
 use std::time::Duration;
 
-static CHANGE_LOG: Statement = sql!("change_log", Key);
 static LOCK_READER: Statement = sql!("lock_reader", Key);
 static LOG_READERS: Statement = sql!("log_readers", Anew);
 static UNTICKED_ENTRIES: Statement = sql!("unticked_entries", Anew);
+static NOTE_READER_CHANGE: Statement = sql!("note_reader_change", Key);
 static READ_LOGS: Statement = sql!("read_logs", Anew);
 static REMOVE_READER: Statement = sql!("remove_reader", Key);
 static SEEK_READER: Statement = sql!("seek_reader", Key);
@@ -137,7 +137,7 @@ pub(crate) fn remove(run: &mut dyn Run, topic: &str, reader: &str) -> Result<()>
 /// Has all who read look at their lanes.
 fn tell(run: &mut dyn Run, topic: &str) -> Result<()> {
     let doing = "noting a change of a reader of a log";
-    execute(run, &CHANGE_LOG, &[&topic], doing).map(drop)
+    execute(run, &NOTE_READER_CHANGE, &[&topic], doing).map(drop)
 }
 
 /// Locks all lanes of a reader.

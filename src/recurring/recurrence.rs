@@ -181,10 +181,7 @@ impl Recurrence {
     /// that would repeat the `last` run, and no other: it was made, and the noted one follows it.
     pub(crate) fn corrected(&self, noted: i64, last: Option<i64>, now: i64) -> Result<Option<i64>> {
         let next = self.next_after(now)?;
-        if noted <= next {
-            return Ok(None);
-        }
-        if last == Some(next) {
+        if noted <= next || last == Some(next) {
             return Ok(None);
         }
         let period = self.next_after(next)? - next;

@@ -146,19 +146,26 @@ impl Topic<'_> {
 
     /// Has a recurring message go on that was paused. The runs of the time in which it was paused
     /// are not made up for, whatever [`Missed`](crate::Missed) says. Returns whether it was paused.
+    ///
+    /// # Errors
+    /// `Conflict` where others change it again and again meanwhile.
     pub fn resume_recurring(&self, name: &str) -> Result<bool> {
         let note = Note::new(What::RecurringResumed).details(json!({ "name": name }));
         let resumed = self.change_recurring(name, note, |run, topic| {
-            loop {
+            // A second look sees what another transaction made of it meanwhile.
+            for _ in 0..2 {
                 let mut all = recurring::list(run, Some(topic))?.into_iter();
                 let Some(paused) = all.find(|one| one.name == name && one.is_paused) else {
                     return Ok(false);
                 };
-                // Not so where another transaction gave it other times meanwhile.
                 if recurring::resume(run, &paused)? {
                     return Ok(true);
                 }
             }
+            let text = format!(
+                "the recurring message {name} of topic {topic} is being changed by another transaction"
+            );
+            Err(Error::new(ErrorKind::Conflict, text))
         })?;
         // Whoever sends it has to know of it before it is due; a poll tells.
         self.messaging.look();

@@ -108,9 +108,8 @@ impl View<'_> {
         let estimates = self.estimates()?;
         // No topic has a line break in its name. What was shown without estimates is not shown
         // beside them.
-        let (most, known, topics_in_lines) =
-            (depth.counted, estimates.is_some(), topics.join("\n"));
-        let name = format!("numbers {most} {known} {topics_in_lines}");
+        let (most, has_estimates) = (depth.counted, estimates.is_some());
+        let name = format!("numbers {most} {has_estimates} {}", topics.join("\n"));
         let kept = |found: &Vec<TopicBacklog>| match estimates {
             Some(_) => numbers_kept_for(found, depth),
             None => KEEP_WITHOUT_ESTIMATES,

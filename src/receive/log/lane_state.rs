@@ -22,7 +22,7 @@ pub(crate) struct LaneState {
     full: usize,
     size: usize,
     /// Whether the handlers of the last transaction left their sessions alone, and were quick.
-    are_light: bool,
+    pub(crate) are_light: bool,
     /// Entries that still go one by one: a transaction of several failed as a whole.
     singles: usize,
     /// Entries that go one by one, each noted as alone before: a process died with them in hand.
@@ -121,11 +121,6 @@ impl LaneState {
             true => self.most_in_hand(),
             false => self.size(),
         }
-    }
-
-    /// Learns whether handlers left their sessions alone, and were quick.
-    pub(crate) fn learn_batches(&mut self, are_light: bool) {
-        self.are_light = are_light;
     }
 
     /// Lets so many entries go one by one.

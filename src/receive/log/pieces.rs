@@ -80,7 +80,7 @@ impl<'e, 'r> Pieces<'e, 'r> {
         size: usize,
         busy: &HashSet<String>,
     ) -> Self {
-        let begins = (0..entries.len()).step_by(size.max(1)).rev();
+        let begins = (0..entries.len()).step_by(size).rev();
         let keys = entries.iter().filter_map(|entry| entry.key_text());
         Pieces {
             reading,

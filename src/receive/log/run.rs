@@ -60,7 +60,7 @@ pub(crate) fn run_transactions(
 ) -> Result<LaneWorked> {
     state.entered = None;
     // What the place says to be in hand may be less than several batches.
-    state.learn_batches(false);
+    state.are_light = false;
     if state.whereabouts.replace(connection.whereabouts()) != Some(connection.whereabouts()) {
         // What was read there may not be here: a standby that was promoted may lack what came last.
         reading.forget_shared();

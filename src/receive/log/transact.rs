@@ -119,7 +119,7 @@ fn commit(
     let is_chained = !ends && !session.is_spent() && !ahead.is_used_up(pieces.done);
     let (moved, at) = state.place.unwrap_or((0, ahead.place()));
     let to = ahead.place_after(pieces.done).unwrap_or(at);
-    state.learn_batches(pieces.are_light());
+    state.are_light = pieces.are_light();
     let (noted, hand) = match ends {
         true => (Noted::Nothing, LaneHand::default()),
         false => state.hand(reading.me(), pieces.done),

@@ -76,7 +76,7 @@ pub(super) fn readers() -> Vec<Case> {
         case("lane_holder", Tables(FEW), &[t, "1"]),
         case("keys_aside", Rows(10), &[t, &keys("key", 100, 10), "1"]),
         case("lane_place", Rows(10), &[t, "'reader-1'", "1", "49900"]),
-        case("change_log", Rows(1), &[t]),
+        case("note_reader_change", Rows(1), &[t]),
         case("lock_lane", Rows(2), &[t, "'reader-1'", "1", "4"]),
         case("move_place", Rows(1), &move_to),
         case("lock_reader", Tables(READERS), &[t, "'reader-1'"]),
