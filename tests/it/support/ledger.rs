@@ -157,7 +157,8 @@ impl Ledger {
     pub(crate) fn left(&self) -> i64 {
         self.number(
             "SELECT (SELECT count(*) FROM outtray.message WHERE topic = 'work') \
-                + (SELECT count(*) FROM outtray.scheduled WHERE topic = 'work')",
+                + (SELECT count(*) FROM outtray.scheduled WHERE topic = 'work') \
+                + (SELECT count(*) FROM outtray.follower WHERE topic = 'work')",
             &[],
         )
     }

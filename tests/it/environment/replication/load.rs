@@ -31,6 +31,20 @@ struct Books {
     unknown: usize,
 }
 
+impl Books {
+    /// Says when those of `ids` that were confirmed here were confirmed.
+    fn told_of(&self, ids: &BTreeSet<Uuid>) -> Vec<String> {
+        let all = &self.confirmed;
+        let of_ids = (all.iter().enumerate()).filter(|(_, it)| ids.contains(&it.id.as_uuid()));
+        let told = of_ids.map(|(place, it)| {
+            let later = all[place..].iter().filter(|later| later.port == it.port);
+            let (id, port, later) = (it.id, it.port, later.count() - 1);
+            format!("{id} by {port}, which confirmed {later} of the topic after it")
+        });
+        told.collect()
+    }
+}
+
 struct Confirmed {
     id: MessageId,
     /// Which server said so.
@@ -157,6 +171,7 @@ impl Load {
         let mut client = Client::connect(url, NoTls).unwrap();
         let left = "SELECT (SELECT count(*) FROM outtray.message WHERE topic = ANY ($1))
             + (SELECT count(*) FROM outtray.scheduled WHERE topic = ANY ($1))
+            + (SELECT count(*) FROM outtray.follower WHERE topic = ANY ($1))
             + (SELECT count(*) FROM outtray.log_entry
                 WHERE id NOT IN (SELECT id FROM effect WHERE topic = 'ledger'))";
         eventually("all is handled", || {
@@ -177,9 +192,15 @@ impl Load {
             .map(|it| it.id.as_uuid())
             .filter(|id| !done.contains(id));
         let missing: BTreeSet<Uuid> = missing.collect();
+        let dead = "SELECT topic || ' ' || id || ': ' || error FROM outtray.dead_letter";
+        let dead: Vec<String> = (client.query(dead, &[]).unwrap().iter())
+            .map(|row| row.get(0))
+            .collect();
+        assert_eq!(dead, <[String; 0]>::default(), "dead letters");
+        let told: Vec<String> = books.iter().flat_map(|it| it.told_of(&missing)).collect();
         assert_eq!(
             missing, late,
-            "missing, and confirmed while the standby was cut off"
+            "missing, and confirmed while the standby was cut off: {told:?}"
         );
         let confirmed_ids = confirmed().map(|it| it.id.to_string() + "\n");
         let found = verified(url, &confirmed_ids.collect::<String>());
@@ -191,8 +212,6 @@ impl Load {
             "{} of {most}: some came from nowhere",
             done.len()
         );
-        let dead = "SELECT count(*) FROM outtray.dead_letter";
-        assert_eq!(client.query_one(dead, &[]).unwrap().get::<_, i64>(0), 0);
         (confirmed().count(), missing.len())
     }
 }

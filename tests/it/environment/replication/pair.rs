@@ -1,7 +1,8 @@
 //! Two servers of which one replicates the other: made by `pg_basebackup`, each with its own port
 //! for good.
 
-use crate::support::{Frozen, eventually, not_checked};
+use crate::support::{Frozen, PATIENCE, aside, eventually, not_checked};
+use crossbeam_channel::{Receiver, bounded};
 use outtray::testing::Server;
 use postgres::{Client, Config, NoTls};
 use std::fs;
@@ -71,11 +72,43 @@ impl Node {
     pub(crate) fn follow(&self, url: &str) {
         self.copy(url);
         let mut primary = Client::connect(url, NoTls).unwrap();
-        primary
-            .batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-            .unwrap();
-        primary.batch_execute("SELECT pg_reload_conf()").unwrap();
+        // The state of a standby says nothing of other processes: a commit waits from when the
+        // checkpointer has read the setting, which may be later. So a commit waits here for a
+        // standby that does not exist before commits wait for the one that does.
+        Node::wait_for_standbys(&mut primary, "nobody");
+        let committed = Node::await_waiting_commit(&mut primary, url);
+        Node::wait_for_standbys(&mut primary, "*");
         Node::await_standby(&mut primary, "sync");
+        committed.recv_timeout(PATIENCE).unwrap();
+    }
+
+    /// Has commits wait for the standbys of these names.
+    fn wait_for_standbys(primary: &mut Client, names: &str) {
+        let alter = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        primary.batch_execute(&alter).unwrap();
+        primary.batch_execute("SELECT pg_reload_conf()").unwrap();
+    }
+
+    /// Commits on a connection of its own until a commit waits for a standby. Who told so is told
+    /// of its end.
+    fn await_waiting_commit(primary: &mut Client, url: &str) -> Receiver<()> {
+        let mut client = Client::connect(url, NoTls).unwrap();
+        let pid = "SELECT pg_backend_pid()";
+        let pid: i32 = client.query_one(pid, &[]).unwrap().get(0);
+        let (is_waiting, stop) = bounded(1);
+        let ended = aside(move || {
+            while stop.is_empty() {
+                let commit = "SELECT pg_logical_emit_message(true, 'outtray', 'waits')";
+                client.batch_execute(commit).unwrap();
+            }
+        });
+        let query = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1";
+        eventually("a commit waits for a standby", || {
+            let event: Option<String> = primary.query_one(query, &[&pid]).unwrap().get(0);
+            event.as_deref() == Some("SyncRep")
+        });
+        is_waiting.send(()).unwrap();
+        ended
     }
 
     /// Becomes a standby of the server with the database `url`, by way of `via`. The server does
