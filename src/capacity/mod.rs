@@ -105,11 +105,10 @@ pub(crate) fn count(run: &mut dyn Run, topic: &str, limit: i64) -> Result<i64> {
 }
 
 /// Makes the number what the topic holds, and `pending` that this transaction did not store yet.
-pub(crate) fn recount(run: &mut dyn Run, topic: &str, limit: i64, pending: i64) -> Result<()> {
+pub(crate) fn recount(run: &mut dyn Run, topic: &str, pending: i64) -> Result<()> {
     execute(run, &ENSURE_ROOM, &[&topic], DOING)?;
     query(run, &LOCK_ROOM, &[&topic], DOING)?;
-    let most = limit.saturating_add(1);
-    let params: Params<'_> = &[&topic, &most, &pending];
+    let params: Params<'_> = &[&topic, &pending];
     execute(run, &RECOUNT_ROOM, params, DOING).map(drop)
 }
 

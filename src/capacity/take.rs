@@ -232,7 +232,7 @@ impl Taking<'_> {
         let pending = count((self.facts.pending)(topic));
         let pending = pending.saturating_add(self.ahead.left(topic));
         let Some(look) = capacity::look(self.run, topic)? else {
-            capacity::recount(self.run, topic, limit, pending)?;
+            capacity::recount(self.run, topic, pending)?;
             return Ok(None);
         };
         if look.used - look.vacated + messages <= limit {
@@ -242,7 +242,7 @@ impl Taking<'_> {
         if self.facts.counts.may_count(topic)
             && capacity::count(self.run, topic, limit)? + pending + messages <= limit
         {
-            capacity::recount(self.run, topic, limit, pending)?;
+            capacity::recount(self.run, topic, pending)?;
             return Ok(None);
         }
         Ok(Some(look.is_fresh))

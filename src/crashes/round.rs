@@ -358,8 +358,9 @@ impl Round for Presence {
     }
 
     fn polled(&mut self, polled: &Polled, work: &mut Work<'_>) -> Result<()> {
-        let mut topics = polled.topics.iter();
-        topics.try_for_each(|state| learn_suspect(work, state))
+        let topics = polled.topics.iter();
+        let learnt: Vec<_> = topics.map(|state| learn_suspect(work, state)).collect();
+        learnt.into_iter().collect()
     }
 }
 

@@ -1,7 +1,7 @@
--- Takes the messages behind others of their keys (topics $1, keys $2) whose time is over: they
--- become dead letters with the error $4, but those of the topics $3 are gone. Returns them all,
--- with their keys only where what comes after them is to be parked: nobody else waited for these.
--- The caller holds the lanes. Index: the primary keys.
+-- Takes the messages behind others of their keys (topics $1, keys $2) whose time is over, $5 at
+-- most: they become dead letters with the error $4, but those of the topics $3 are gone. Returns
+-- them all, with their keys only where what comes after them is to be parked: nobody else waited
+-- for these. The caller holds the lanes. Index: the primary keys.
 WITH late AS MATERIALIZED (
     SELECT found.topic, found.key, found.seq
     FROM unnest($1::text[], $2::text[]) AS held (topic, key)
@@ -25,6 +25,7 @@ WITH late AS MATERIALIZED (
                 LIMIT 1
             ) IS NULL
         )
+    LIMIT $5::bigint
 ),
 taken AS (
     -- By all of the key, as in `acknowledge`.

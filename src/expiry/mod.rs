@@ -35,7 +35,7 @@ pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<(Stri
     if !lanes.is_empty() {
         let topics: Vec<String> = columns(&lanes, "topic")?;
         let keys: Vec<String> = columns(&lanes, "key")?;
-        let params: Params<'_> = &[&topics, &keys, &dropping, &ERROR];
+        let params: Params<'_> = &[&topics, &keys, &dropping, &ERROR, &EXPIRE_LIMIT];
         rows.extend(query(run, &EXPIRE_FOLLOWERS, params, DOING)?);
     }
     rows.iter().map(read).collect()

@@ -87,6 +87,9 @@ static TAKE_STALLED: Statement = sql!("take_stalled", Anew);
 /// Stalled keys that one transaction looks after: so many lanes it holds, for milliseconds.
 pub(crate) const TEND_LIMIT: i64 = 1000;
 
+/// Messages of a topic that one transaction parks, for the same reason.
+pub(crate) const PARK_LIMIT: i64 = 1000;
+
 /// Keys with followers that one search for stuck ones goes over: some 30 ms.
 const FIND_LIMIT: i64 = 2000;
 
@@ -209,7 +212,7 @@ pub(crate) fn take_stalled(run: &mut dyn Run, lanes: &[Lane]) -> Result<Vec<Lane
 /// that were parked, without their keys: those are looked after here.
 pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<End>> {
     let doing = "moving the lines of keys on";
-    let rows = query(run, &PARK, &[&topic, &keys], doing)?;
+    let rows = query(run, &PARK, &[&topic, &keys, &PARK_LIMIT], doing)?;
     let parked = rows
         .iter()
         .map(|row| End::read(row, How::Dead))

@@ -8,6 +8,7 @@ use crate::keys::{self, Lane};
 use crate::message::end::End;
 use crate::message::report;
 use crate::observe::event::Event;
+use crate::observe::fields::told;
 use crate::observe::observers::Observers;
 use crate::words::{DeadReason, Doing, MessageId, Result};
 use std::collections::HashSet;
@@ -21,8 +22,8 @@ const LANE_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
 /// the other without a gap, each does so for less, and a place in their row is the only way to have
 /// it.
 const HELD_PATIENCE: Duration = Duration::from_millis(50);
-/// How long lanes are made one by one in one look.
-const MAKE_TIME: Duration = Duration::from_millis(200);
+/// How long lanes are made, or taken, one by one in one look.
+const SINGLE_TIME: Duration = Duration::from_millis(200);
 /// Keys are looked up one by one: to read all of a table for each thousand of them takes ever
 /// longer, the more there are.
 const KEY_BY_KEY: &str = "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
@@ -93,16 +94,28 @@ pub(crate) fn tend(
     let is_full = i64::try_from(found).is_ok_and(|found| found >= keys::TEND_LIMIT);
     let last = known.iter().chain(&laneless).max().cloned();
     known.extend(make(connection, laneless)?);
-    let mut taken = take(connection, &known, None, parking)?;
+    let mut taken = match take(connection, &known, None, parking) {
+        Err(error) if connection.is_closed() => return Err(error),
+        Err(error) => {
+            tracing::warn!("{DOING} failed, and is tried key by key: {error}");
+            take_singly(connection, known.clone(), parking)?
+        }
+        Ok(taken) => taken,
+    };
     if if_held == IfHeld::Await {
-        let taken_now: HashSet<&Lane> = taken.iter().collect();
+        let taken_now: HashSet<&Lane> = taken.lanes.iter().collect();
         known.retain(|lane| !taken_now.contains(lane));
-        let awaited = take_held(connection, known, parking)?;
-        taken.extend(awaited);
+        taken.add(take_held(connection, known, parking)?);
     }
+    let MovedOn {
+        lanes: mut taken,
+        are_left,
+    } = taken;
+    // What is left to be parked was said to be stalled once more, maybe before this place.
+    let again = are_left.then(Lane::default);
     let mut tended = Tended {
         held: found - taken.len(),
-        next: last.filter(|_| is_full),
+        next: last.filter(|_| is_full).or(again),
         ..Tended::default()
     };
     taken.sort_unstable();
@@ -112,6 +125,21 @@ pub(crate) fn tend(
     Ok(tended)
 }
 
+/// The lanes whose lines moved on.
+#[derive(Default)]
+struct MovedOn {
+    lanes: Vec<Lane>,
+    /// Some of them have more messages that are to be parked.
+    are_left: bool,
+}
+
+impl MovedOn {
+    fn add(&mut self, others: MovedOn) {
+        self.lanes.extend(others.lanes);
+        self.are_left |= others.are_left;
+    }
+}
+
 /// Takes those of the lanes that are free, or all of them with `patience`, and moves their lines
 /// on, in a transaction; returns them.
 fn take(
@@ -119,7 +147,7 @@ fn take(
     lanes: &[Lane],
     patience: Option<Duration>,
     parking: Parking<'_>,
-) -> Result<Vec<Lane>> {
+) -> Result<MovedOn> {
     let mut open = connection.read_committed(DOING)?;
     open.run(KEY_BY_KEY).doing(DOING)?;
     if let Some(patience) = patience {
@@ -133,11 +161,13 @@ fn take(
     taken.sort_unstable();
     let mut flight = open.flight().seldom();
     let mut parked: Vec<(String, Vec<MessageId>)> = Vec::new();
+    let mut are_left = false;
     for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
         let topic = &lanes[0].topic;
         let keys: Vec<&str> = lanes.iter().map(|lane| lane.key.as_str()).collect();
         let ends = keys::tend(&mut open, topic, &keys)?;
         (parking.push)(&mut flight, topic, &ends);
+        are_left |= i64::try_from(ends.len()).is_ok_and(|ends| ends >= keys::PARK_LIMIT);
         let ids: Vec<MessageId> = ends.iter().map(|end| end.id).collect();
         parked.push((topic.clone(), ids));
     }
@@ -155,6 +185,38 @@ fn take(
             });
         }
     }
+    Ok(MovedOn {
+        lanes: taken,
+        are_left,
+    })
+}
+
+/// Takes those of the lanes that are free one by one, whichever come first: one whose line cannot
+/// be moved on does not keep the others from it.
+fn take_singly(
+    connection: &mut Connection,
+    mut lanes: Vec<Lane>,
+    parking: Parking<'_>,
+) -> Result<MovedOn> {
+    let started = Instant::now();
+    fastrand::shuffle(&mut lanes);
+    let mut taken = MovedOn::default();
+    for lane in lanes {
+        if started.elapsed() > SINGLE_TIME {
+            break;
+        }
+        match take(connection, std::slice::from_ref(&lane), None, parking) {
+            Ok(lanes) => taken.add(lanes),
+            Err(error) if connection.is_closed() => return Err(error),
+            Err(error) => {
+                let topic = &lane.topic;
+                tracing::warn!(
+                    topic = told(topic),
+                    "topic {topic}: the line of a key stays as it is: {error}"
+                );
+            }
+        }
+    }
     Ok(taken)
 }
 
@@ -164,10 +226,10 @@ fn take_held(
     connection: &mut Connection,
     mut held: Vec<Lane>,
     parking: Parking<'_>,
-) -> Result<Vec<Lane>> {
+) -> Result<MovedOn> {
     let until = Instant::now() + HELD_PATIENCE;
     fastrand::shuffle(&mut held);
-    let mut taken = Vec::new();
+    let mut taken = MovedOn::default();
     for lane in held {
         let patience = until.saturating_duration_since(Instant::now());
         // Zero would be no limit.
@@ -180,7 +242,7 @@ fn take_held(
             Some(patience),
             parking,
         ) {
-            Ok(lanes) => taken.extend(lanes),
+            Ok(lanes) => taken.add(lanes),
             Err(error) if connection.is_closed() => return Err(error),
             Err(_) => {}
         }
@@ -225,7 +287,7 @@ fn make(connection: &mut Connection, lanes: Vec<Lane>) -> Result<Vec<Lane>> {
     fastrand::shuffle(&mut lanes);
     let mut made = Vec::new();
     for lane in lanes {
-        if started.elapsed() > MAKE_TIME {
+        if started.elapsed() > SINGLE_TIME {
             break;
         }
         match make_some(connection, std::slice::from_ref(&lane)) {

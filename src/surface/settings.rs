@@ -145,7 +145,7 @@ impl Topic<'_> {
     fn change(&self, unset: &[&str], change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
         let (before, config) = self.set(|connection, topic| {
             let (before, config) = self.reconfigure_in(connection, unset, change)?;
-            forget_counts(connection, topic, &config)?;
+            forget_counts(connection, topic, &before, &config)?;
             Ok((before, config))
         })?;
         self.tend()?;
@@ -252,8 +252,16 @@ fn differences(before: &TopicConfig, after: &TopicConfig) -> Value {
 
 /// Forgets what was counted under the settings before, when others are set. What a setting counts
 /// is named here, and nowhere else.
-fn forget_counts(run: &mut dyn Run, topic: &str, config: &TopicConfig) -> Result<()> {
-    // What was counted under another limit, or none, says nothing.
-    capacity::forget(run, topic)?;
+fn forget_counts(
+    run: &mut dyn Run,
+    topic: &str,
+    before: &TopicConfig,
+    config: &TopicConfig,
+) -> Result<()> {
+    // What was sent without a limit was not counted. Else the count holds, whatever the limit is,
+    // and senders may have it in hand.
+    if before.max_length.is_none() && config.max_length.is_some() {
+        capacity::forget(run, topic)?;
+    }
     rate_limit::forget(run, topic, config)
 }

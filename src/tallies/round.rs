@@ -13,6 +13,9 @@ const WRITTEN_AT: (Duration, Duration) = (Duration::from_secs(55), Duration::fro
 /// How soon the first are written, and how often it is looked for those: that asks the database
 /// nothing.
 const SOON: Duration = Duration::from_secs(5);
+/// Batches of old ones that are removed at a time: more than one minute of ten thousand topics
+/// leaves.
+const MOST_BATCHES: usize = 10;
 
 /// When to write next.
 #[derive(Debug)]
@@ -50,7 +53,12 @@ impl Round for WriteTallies {
         let now_us = schedule::clock(work.connection)?.unsigned_abs();
         self.at = now + until(self.second, Duration::from_micros(now_us));
         // What is left is removed in a minute.
-        tallies::prune(work.connection).map(drop)
+        for _ in 0..MOST_BATCHES {
+            if !tallies::prune(work.connection)? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

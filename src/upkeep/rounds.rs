@@ -162,7 +162,11 @@ impl Rounds {
         let Some(polled) = self.poll.take_seen() else {
             return Ok(());
         };
-        let mut rounds = self.list().into_iter();
-        rounds.try_for_each(|round| round.polled(&polled, work))
+        // All hear of it, whatever one meets: the poll does not say it again.
+        let mut told = Ok(());
+        for round in self.list() {
+            told = told.and(round.polled(&polled, work));
+        }
+        told
     }
 }

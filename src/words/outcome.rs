@@ -75,6 +75,9 @@ impl OnEnd {
     /// Somebody waits for a reply to it, who is told if it becomes a dead letter. Once its time is
     /// over nobody wants it, not even as one.
     pub(crate) const FLEETING: OnEnd = OnEnd(8);
+    /// A reader of a log put it aside, and looks for it by its id when it reads its entry again.
+    /// Its end matters to nobody.
+    pub(crate) const ASIDE: OnEnd = OnEnd(16);
 
     /// Reads the stored sum.
     pub(crate) fn read(stored: Option<i16>) -> Self {

@@ -21,11 +21,11 @@ use crate::observe::delivered::Deliveries;
 use crate::receive::log::reading::LogReading;
 use crate::receive::shared_state::SharedState;
 use crate::receive::telling::Settled;
-use crate::words::Result;
 use crate::words::limits::micros_since_1970;
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
 use crate::words::topic_config::PoisonedKey;
+use crate::words::{OnEnd, Result};
 use postgres::SimpleQueryRow;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -138,6 +138,7 @@ pub(crate) fn write(run: &mut dyn Run, topic: &str, aside: &[Aside<'_>]) -> Resu
         &columns.reasons,
         &said_by,
         &columns.failures,
+        &OnEnd::ASIDE.stored(),
     ];
     let doing = "setting entries of a log aside";
     execute(run, &SET_ASIDE, params, doing)?;

@@ -4,8 +4,10 @@
 -- 'dead' for reason $12; or 'follow', behind what is there of its key, which is said by $13 to be
 -- stalled. What is kept of each attempt, if it was one, says $14. The caller locked the lanes of
 -- the keys that wait. An entry that is read once more, from an earlier place, takes the place of
--- its own dead letter, and waits once. Indexes: the primary keys.
-WITH aside AS MATERIALIZED (
+-- its own dead letter, and waits once: where it waits behind others, it goes to the end, after
+-- what was read before it; where it is ready, in work or scheduled, it stays. What finds it there
+-- is $15. Indexes: the primary keys, message_tracked, follower_tracked.
+WITH given AS MATERIALIZED (
     SELECT
         $1::text AS topic, given.id, given.key, given.headers::json AS headers, given.payload::json AS payload, given.body,
         timestamptz '1970-01-01 00:00:00+00' + given.sent_us::float8 * interval '1 microsecond' AS sent_at,
@@ -15,6 +17,45 @@ WITH aside AS MATERIALIZED (
             $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], $8::text[],
             $9::smallint[], $10::bigint[], $11::text[], $12::text[], $14::text[]
         ) AS given (id, key, sent_us, headers, payload, body, fate, attempts, delay_us, error, reason, failure)
+),
+aside AS MATERIALIZED (
+    SELECT given.*
+    FROM given
+    WHERE NOT EXISTS (
+            SELECT
+            FROM (
+                SELECT message.topic FROM outtray.message WHERE message.id = given.id AND message.on_end IS NOT NULL OFFSET 0
+            ) AS there
+            WHERE there.topic = $1::text
+        )
+        AND NOT EXISTS (
+            SELECT FROM outtray.scheduled
+            WHERE scheduled.topic = $1::text AND scheduled.id = given.id
+            OFFSET 0
+        )
+),
+-- Those that wait behind others already.
+behind AS MATERIALIZED (
+    SELECT found.topic, found.key, found.seq
+    FROM aside
+    CROSS JOIN LATERAL (
+        SELECT follower.topic, follower.key, follower.seq
+        FROM outtray.follower
+        WHERE follower.id = aside.id
+            AND follower.on_end IS NOT NULL
+        OFFSET 0
+    ) AS found
+    WHERE aside.fate = 'follow'
+        AND found.topic = $1::text
+        AND found.key = aside.key
+),
+put_last AS (
+    -- By all of the key, as in `acknowledge`.
+    DELETE FROM outtray.follower
+    USING behind
+    WHERE follower.topic = ANY (ARRAY[behind.topic])
+        AND follower.key = behind.key
+        AND follower.seq = behind.seq
 ),
 redriven AS (
     -- By all of the key, as in `acknowledge`.
@@ -32,10 +73,10 @@ redriven AS (
 ),
 retried AS (
     INSERT INTO outtray.scheduled
-        (topic, rank, id, attempts, sent_at, headers, payload, body, key, seq, due_at, error, failures)
+        (topic, rank, id, attempts, sent_at, headers, payload, body, key, on_end, seq, due_at, error, failures)
     SELECT
         $1::text, 0, aside.id, aside.attempts, aside.sent_at, aside.headers, aside.payload, aside.body,
-        aside.key, aside.seq,
+        aside.key, $15::smallint, aside.seq,
         -- Not now(): the transaction may have begun long ago.
         clock_timestamp() + aside.delay_us::float8 * interval '1 microsecond', aside.error,
         outtray.with_failure(NULL, aside.failure, (extract(epoch FROM clock_timestamp()) * 1000000::numeric)::bigint)
@@ -44,9 +85,10 @@ retried AS (
     ON CONFLICT (topic, id) DO NOTHING
 ),
 lined_up AS (
-    INSERT INTO outtray.follower (topic, key, seq, rank, id, sent_at, headers, payload, body)
+    INSERT INTO outtray.follower (topic, key, seq, rank, id, sent_at, on_end, headers, payload, body)
     SELECT
-        $1::text, aside.key, aside.seq, 0, aside.id, aside.sent_at, aside.headers, aside.payload, aside.body
+        $1::text, aside.key, aside.seq, 0, aside.id, aside.sent_at, $15::smallint,
+        aside.headers, aside.payload, aside.body
     FROM aside
     WHERE aside.fate = 'follow'
 ),
@@ -75,10 +117,10 @@ stuck AS (
     WHERE aside.fate = 'follow'
 )
 INSERT INTO outtray.dead_letter
-    (topic, id, rank, attempts, reason, error, sent_at, died_at, headers, payload, body, key, seq, failures)
+    (topic, id, rank, attempts, reason, error, sent_at, died_at, headers, payload, body, key, on_end, seq, failures)
 SELECT
     $1::text, aside.id, 0, aside.attempts, aside.reason, aside.error, aside.sent_at, clock_timestamp(),
-    aside.headers, aside.payload, aside.body, aside.key, aside.seq,
+    aside.headers, aside.payload, aside.body, aside.key, $15::smallint, aside.seq,
     outtray.with_failure(NULL, aside.failure, (extract(epoch FROM clock_timestamp()) * 1000000::numeric)::bigint)
 FROM aside
 WHERE aside.fate = 'dead'

@@ -65,7 +65,7 @@ BEGIN
         );
         -- After the statement that took the lanes: these see all that their last holders did.
         FOR a_row IN
-            {park: a_topic, its_keys}
+            {park: a_topic, its_keys, 1000}
         LOOP
             PERFORM outtray.end_message(a_topic, a_row.id, NULL, a_row.on_end, 'dead', NULL);
         END LOOP;

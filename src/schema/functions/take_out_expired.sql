@@ -38,7 +38,7 @@ BEGIN
     END LOOP;
     IF cardinality(keys) > 0 THEN
         FOR a_row IN
-            {expire_followers: topics, keys, dropping, over_time}
+            {expire_followers: topics, keys, dropping, over_time, 1000}
         LOOP
             PERFORM outtray.end_expired(a_row.topic, a_row.id, a_row.key, a_row.on_end, dropping);
             done := done + 1;

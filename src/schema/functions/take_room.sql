@@ -59,7 +59,7 @@ BEGIN
         PERFORM FROM (
             {lock_room: mine}
         ) AS locked;
-        {recount_room: mine, enough, pending};
+        {recount_room: mine, pending};
     END LOOP;
 END
 $body$

@@ -1,7 +1,7 @@
 //! Failures stay with their message wherever it goes.
 
 use super::{check_dead, check_scheduled, fail_once, lines};
-use crate::support::{HOUR, Place, eventually, reject};
+use crate::support::{HOUR, Place, client, eventually, reject};
 use outtray::{Message, MessagingSession, NewMessage};
 
 #[test]
@@ -61,6 +61,30 @@ fn they_are_kept_when_a_dead_letter_is_redriven() {
     };
     place.messaging.drain("jobs", handler).unwrap();
     assert_eq!(attempts, [2, 2]);
+}
+
+#[test]
+fn they_come_along_when_a_sender_makes_the_next_of_its_key_ready() {
+    let mut place = Place::new();
+    let keyed = |payload| NewMessage::json("jobs", &payload).unwrap().key("k");
+    for payload in 1..=2 {
+        place.send_new(keyed(payload));
+    }
+    place.messaging.drain("jobs", reject).unwrap();
+    assert_eq!(place.jobs().redrive(..).unwrap(), 2);
+
+    let mut sender = client(&place.url);
+    let mut open = sender.transaction().unwrap();
+    open.batch_execute("SELECT FROM outtray.lane FOR UPDATE")
+        .unwrap();
+    let done = |_: &mut MessagingSession<'_>, _: Message<i32>| Ok(());
+    assert_eq!(place.messaging.drain("jobs", done).unwrap().handled, 1);
+    open.rollback().unwrap();
+    place.send_new(keyed(3));
+
+    let next = place.jobs().peek(1).unwrap();
+    assert_eq!(place.count("outtray.message WHERE key IS NOT NULL"), 1);
+    assert_eq!(lines(&next[0].failures), ["1: no"]);
 }
 
 #[test]

@@ -265,6 +265,47 @@ fn a_limit_that_comes_later_counts_what_is_there_and_lets_go_of_it() {
 }
 
 #[test]
+fn a_limit_that_is_lowered_holds_until_as_few_are_left() {
+    let mut place = place(10);
+    for number in 0..10 {
+        send(&place.messaging, number).unwrap();
+    }
+    limit(&place.messaging, Some(3));
+    check_full(send(&place.messaging, 10));
+
+    for left in [8, 4] {
+        let more = place.count("outtray.message") - left;
+        handle(&place, usize::try_from(more).unwrap());
+        check_full(send(&place.messaging, 10));
+        assert_eq!(place.count("outtray.message"), left);
+    }
+    handle(&place, 2);
+    send(&place.messaging, 10).unwrap();
+    check_full(send(&place.messaging, 11));
+}
+
+#[test]
+fn other_settings_change_while_a_sender_has_the_room_in_hand() {
+    let place = place(3);
+    send(&place.messaging, 0).unwrap();
+    let mut sender = client(&place.url);
+    let mut held = sender.transaction().unwrap();
+    held.batch_execute("SELECT FROM outtray.room FOR UPDATE")
+        .unwrap();
+
+    let config = TopicConfig {
+        max_length: Some(2),
+        max_attempts: Some(7),
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("jobs").configure(config).unwrap();
+
+    held.rollback().unwrap();
+    send(&place.messaging, 1).unwrap();
+    check_full(send(&place.messaging, 2));
+}
+
+#[test]
 fn a_limit_that_goes_and_comes_back_finds_the_right_number() {
     let mut place = place(3);
     place.send_all("jobs", 0..3);

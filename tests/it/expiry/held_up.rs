@@ -1,8 +1,10 @@
 //! What cannot expire holds up nothing else.
 
 use super::{expired, perishable};
-use crate::support::{HOUR, PATIENCE, Place, client, eventually, process};
-use outtray::NewMessage;
+use crate::support::{HOUR, PATIENCE, Place, client, eventually, next, process};
+use crossbeam_channel::unbounded;
+use outtray::{Message, NewMessage};
+use std::collections::BTreeSet;
 
 /// Writes a dead letter by hand for each message with the payload 0, as one who restores it twice.
 fn write_twins(place: &mut Place) {
@@ -39,6 +41,47 @@ fn a_message_that_is_a_dead_letter_already_stops_no_other() {
     place.sql("DELETE FROM outtray.dead_letter WHERE error = 'by hand'");
     eventually("they expire, too", || expired(&place).len() == 6);
     receiver.stop(PATIENCE);
+}
+
+#[test]
+fn workers_leave_a_message_alone_that_is_a_dead_letter_already_and_charge_no_other() {
+    for together in [1, 2] {
+        let mut place = Place::watchful();
+        place.send_new(perishable(0));
+        place.send_all("jobs", 1..=3);
+        write_twins(&mut place);
+        place.make_expired();
+
+        let (tell, told) = unbounded();
+        let receiver = place.messaging.receiver("jobs").workers(1);
+        let receiver = receiver.messages_per_transaction(together);
+        let receiver = receiver.start(move |_, message: Message<i32>| {
+            Ok(tell.send((message.payload, message.attempt))?)
+        });
+        // What was in one transaction with it ran in vain.
+        let mut seen = BTreeSet::new();
+        while seen.len() < 3 {
+            seen.extend(next(&told, 1));
+        }
+        receiver.unwrap().stop(PATIENCE);
+
+        assert!(seen.into_iter().eq([(1, 1), (2, 1), (3, 1)]));
+    }
+}
+
+#[test]
+fn whoever_takes_by_hand_gets_the_next_after_one_that_is_a_dead_letter_already() {
+    let mut place = Place::watchful();
+    place.send_new(perishable(0));
+    place.send_all("jobs", 1..=2);
+    write_twins(&mut place);
+    place.make_expired();
+
+    let first = place.jobs().receive::<i32>(HOUR).unwrap().unwrap();
+    let second = place.jobs().receive::<i32>(HOUR).unwrap().unwrap();
+
+    assert_eq!((first.payload, first.attempt), (1, 1));
+    assert_eq!((second.payload, second.attempt), (2, 1));
 }
 
 #[test]
@@ -82,4 +125,28 @@ fn a_crowd_behind_a_key_that_somebody_holds_stops_no_other() {
     held.rollback().unwrap();
     eventually("the crowd expires", || place.count("outtray.follower") == 0);
     receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_long_line_expires_some_at_a_time() {
+    let mut place = Place::watchful();
+    place.sql(
+        "INSERT INTO outtray.lane (topic, key) VALUES ('jobs', 'k');
+         INSERT INTO outtray.follower (topic, key, rank, id, expires_at, payload)
+             SELECT 'jobs', 'k', 0, gen_random_uuid(), now() - interval '1 hour', '0'
+             FROM generate_series(1, 2500);
+         CREATE TABLE removed (messages bigint NOT NULL);
+         CREATE FUNCTION count_removed() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN INSERT INTO removed SELECT count(*) FROM gone; RETURN NULL; END $$;
+         CREATE TRIGGER counted AFTER DELETE ON outtray.follower REFERENCING OLD TABLE AS gone
+             FOR EACH STATEMENT EXECUTE FUNCTION count_removed()",
+    );
+    let elsewhere = process(&place.url, PATIENCE);
+    elsewhere.topic("jobs").pause().unwrap();
+
+    let receiver = place.idle_receiver();
+    eventually("all expire", || place.count("outtray.dead_letter") == 2500);
+    receiver.stop(PATIENCE);
+
+    assert_eq!(place.count("removed WHERE messages > 1000"), 0);
 }

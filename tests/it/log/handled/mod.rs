@@ -6,6 +6,7 @@ mod failing;
 mod hostile;
 mod in_lanes;
 mod in_order;
+mod read_again;
 mod read_once;
 mod stress;
 mod taken_over;

@@ -107,6 +107,7 @@ pub(super) fn readers() -> Vec<Case> {
                 "'{exhausted,NULL,NULL}'",
                 &id(1),
                 "'{NULL,NULL,NULL}'",
+                "16",
             ],
         ),
         case("remove_reader", Tables(READERS), &[t, "'reader-2'"]),
