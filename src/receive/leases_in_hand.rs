@@ -16,6 +16,7 @@ use crate::threads::mutex::Mutex;
 use crate::wake::asked::{Asked, Slot};
 use crate::words::{CancelToken, Headers};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -85,6 +86,21 @@ pub(crate) struct EndedLease {
     pub(crate) is_left: bool,
 }
 
+impl EndedLease {
+    fn new(proof: Proof, outcome: Outcome, ended_at: Instant) -> Self {
+        EndedLease {
+            proof,
+            outcome,
+            ended_at,
+            delivered: None,
+            headers: Headers::default(),
+            is_refused: false,
+            is_unsure: false,
+            is_left: false,
+        }
+    }
+}
+
 /// Which leases are to be settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhichEnded {
@@ -102,17 +118,22 @@ pub(crate) struct InHand<'a> {
     pub(crate) message: Claimed,
     pub(crate) proof: Proof,
     pub(crate) cancel: CancelToken,
+    has_begun: Cell<bool>,
     /// Whether it is left to be settled, and so stays with the heartbeat.
     is_ended: bool,
 }
 
 impl InHand<'_> {
-    /// Notes that work on it begins. Returns false if the heartbeat gave it back before.
+    /// Notes that work on it begins. Returns false if the heartbeat gave it back before, or is
+    /// about to.
     pub(crate) fn begin(&self) -> bool {
-        match self.heartbeat.kept.lock().get_mut(&self.proof.receipt) {
-            Some(kept) => kept.begun_at = Some(Instant::now()),
-            None => return false,
-        }
+        let mut leases = self.heartbeat.kept.lock();
+        let kept = leases.get_mut(&self.proof.receipt);
+        let Some(kept) = kept.filter(|kept| kept.begun_at.is_none()) else {
+            return false;
+        };
+        kept.begun_at = Some(Instant::now());
+        self.has_begun.set(true);
         true
     }
 
@@ -125,14 +146,9 @@ impl InHand<'_> {
             return true;
         };
         kept.ended = Some(EndedLease {
-            proof: self.proof.clone(),
-            outcome,
-            ended_at: now,
             delivered,
             headers: std::mem::take(&mut self.message.headers),
-            is_refused: false,
-            is_unsure: false,
-            is_left: false,
+            ..EndedLease::new(self.proof.clone(), outcome, now)
         });
         self.is_ended = true;
         let left = kept.lasts_until.saturating_duration_since(now);
@@ -143,7 +159,11 @@ impl InHand<'_> {
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
         if !self.is_ended {
-            self.heartbeat.kept.lock().remove(&self.proof.receipt);
+            let mut leases = self.heartbeat.kept.lock();
+            let kept = leases.get(&self.proof.receipt);
+            if kept.is_some_and(|kept| self.has_begun.get() || kept.begun_at.is_none()) {
+                leases.remove(&self.proof.receipt);
+            }
         }
         self.slot.leave(self.proof.held.id);
     }
@@ -205,6 +225,7 @@ impl Heartbeat {
                     message,
                     proof,
                     cancel,
+                    has_begun: Cell::new(false),
                     is_ended: false,
                 }
             })
@@ -311,7 +332,7 @@ impl Heartbeat {
 
     /// Takes the leases that were not begun away from workers whose handlers take long, or from
     /// all. Once they went back or could not, the caller calls [`returned`](Self::returned).
-    pub(crate) fn take_unbegun(&self, from_all: bool) -> Vec<Proof> {
+    pub(crate) fn take_unbegun(&self, from_all: bool) -> Vec<KeptLease> {
         let mut kept = self.kept.lock();
         let takes_long = |kept: &&KeptLease| {
             kept.ended.is_none() && kept.begun_at.is_some_and(|at| at.elapsed() > BUDGET)
@@ -325,7 +346,7 @@ impl Heartbeat {
         kept.retain(|_, kept| {
             let stays = kept.begun_at.is_some() || !(from_all || slow.contains(&kept.worker));
             if !stays {
-                taken.push(kept.proof.clone());
+                taken.push(kept.clone());
             }
             stays
         });
@@ -333,6 +354,18 @@ impl Heartbeat {
             self.returning.fetch_add(1, Ordering::Relaxed);
         }
         taken
+    }
+
+    /// Keeps leases that were taken and could not be given back, until they are settled.
+    pub(crate) fn keep_to_return(&self, unbegun: Vec<KeptLease>) {
+        let now = Instant::now();
+        let mut leases = self.kept.lock();
+        for mut kept in unbegun {
+            kept.begun_at = Some(now);
+            let ended = EndedLease::new(kept.proof.clone(), Outcome::GiveBack, now);
+            kept.ended = Some(ended);
+            leases.insert(kept.proof.receipt, kept);
+        }
     }
 
     /// Notes that leases which were taken went back or were settled, or are left to their end.

@@ -6,7 +6,7 @@ use crate::observe::delivered::Deliveries;
 use crate::receive::charge::Charge;
 use crate::receive::handler::Handler;
 use crate::receive::pace::Pace;
-use crate::words::Result;
+use crate::words::{Error, ErrorKind, Result};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -44,6 +44,8 @@ pub(crate) struct WorkerState<'h> {
     pub(crate) entered: Vec<Charge>,
     /// The messages of the last transaction, if it failed.
     pub(crate) stray: Vec<Charge>,
+    /// Whether what the last transaction failed at was to settle them.
+    pub(crate) is_unsettled: bool,
     /// Messages to be charged with the failure of their transaction, in the next one.
     pub(crate) charges: Vec<Charge>,
     /// The row that notes what the worker has in hand, until a commit or
@@ -79,6 +81,7 @@ impl<'h> WorkerState<'h> {
             refused: None,
             entered: Vec::new(),
             stray: Vec::new(),
+            is_unsettled: false,
             charges: Vec::new(),
             noted: None,
             look: 0,
@@ -88,6 +91,12 @@ impl<'h> WorkerState<'h> {
             deliveries: Deliveries::default(),
             handled: Duration::ZERO,
         }
+    }
+
+    /// Returns whether the database refused to settle messages, be it some that were in no handler,
+    /// such as one whose time was over.
+    pub(crate) fn take_unsettled(&mut self, error: &Error) -> bool {
+        std::mem::take(&mut self.is_unsettled) && error.kind() == ErrorKind::Database
     }
 
     /// Appends statements that empty the note of what is in hand, and that forget the deaths which

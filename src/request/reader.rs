@@ -155,7 +155,10 @@ impl InboxReader {
         self.connection = Some(connection);
         self.base.waker.announce_ends(removed.iter());
         self.is_behind = taken.is_full;
-        self.sweep_at = taken.wait.map(|wait| self.looked_at + wait);
+        let owed = self.sweep_at.filter(|at| *at > self.looked_at);
+        let wait = taken.wait.map(|wait| self.looked_at + wait);
+        // What was owed before is owed still, unless this look saw all there is.
+        self.sweep_at = wait.or(owed.filter(|_| !taken.is_sure));
         self.patience = match taken.messages.is_empty() {
             true => (self.patience * 3 / 2).min(LONGEST_LOOK),
             false => FIRST_LOOK,

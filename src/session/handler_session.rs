@@ -11,7 +11,6 @@ use crate::connect::transaction::OpenTransaction;
 use crate::db::Flight;
 use crate::observe::spans;
 use crate::publish;
-use crate::session::commit::{not_stored, swallowed};
 use crate::session::messaging_session::{MessagingSession, Recorder};
 use crate::session::parts::PartOutcome;
 use crate::session::process::Process;
@@ -28,7 +27,7 @@ use tracing::Span;
 
 /// The session of a worker, which outlives its handlers and its transactions.
 pub(crate) struct HandlerSession<'c> {
-    session: MessagingSession<'c>,
+    pub(super) session: MessagingSession<'c>,
 }
 
 /// Why a last flight did not commit.
@@ -306,11 +305,17 @@ impl<'c> HandlerSession<'c> {
         committed.inspect_err(|refused| spans::note_error(&span, &refused.error))
     }
 
-    /// Takes the hints for those who wait for the messages that were sent. Callers also take them
-    /// after an error: it may have come after the COMMIT, and a false hint costs only a claim.
+    /// Takes the hints for those who wait for what the session sent and settled, after its commit.
     pub(crate) fn news(&mut self) -> News {
         let is_observed = self.session.process.observers.are_any();
         self.session.outbox.take_news(is_observed)
+    }
+
+    /// Takes the hints for those who wait for what the session sent, where nobody knows whether it
+    /// was committed: a false hint costs only a claim.
+    pub(crate) fn sent(&mut self) -> News {
+        let is_observed = self.session.process.observers.are_any();
+        self.session.outbox.take_sent(is_observed)
     }
 
     fn begin_anew(&mut self) {
@@ -334,53 +339,6 @@ impl<'c> HandlerSession<'c> {
         begun.doing(DOING)?;
         transaction.is_in_doubt = false;
         transaction.restored();
-        Ok(())
-    }
-
-    /// Begins the flight that ends the message of the only part and commits, with a few messages
-    /// that were sent; more are stored before. The transaction begins now if it has not.
-    pub(crate) fn last_flight_of_lease(&mut self) -> Result<Flight> {
-        let MessagingSession {
-            transaction,
-            outbox,
-            ..
-        } = &mut self.session;
-        if transaction.side_effects.any(&[SideEffects::FAILED]) {
-            return Err(swallowed());
-        }
-        if let Some(error) = outbox.take_broken() {
-            return Err(error);
-        }
-        transaction.enter()?;
-        transaction.state.begun()?;
-        let restored = transaction.restore();
-        restored.map_err(|error| not_stored(classify(error, "committing")))?;
-        self.session.settle_published()?;
-        let MessagingSession {
-            transaction,
-            outbox,
-            ..
-        } = &mut self.session;
-        let own = transaction.state.own()?;
-        let mut flight = own.flight();
-        if !outbox.push_few(&mut flight) {
-            outbox.store_last(own).map_err(not_stored)?;
-        }
-        outbox.room.push_return(&mut flight);
-        Ok(flight)
-    }
-
-    /// Sends the flight that [`last_flight_of_lease`](Self::last_flight_of_lease) began, and ends
-    /// the session with its transaction.
-    pub(crate) fn commit_lease(mut self, last: Flight) -> Result<()> {
-        let own = self.session.transaction.state.own()?;
-        let flown = own.fly(last);
-        let warned = own.cache.warned();
-        flown.map_err(|error| match unwrapped(error, warned) {
-            Ok(error) => not_stored(classify(error, "committing")),
-            Err(unwrapped) => unwrapped,
-        })?;
-        self.committed();
         Ok(())
     }
 

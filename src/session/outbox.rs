@@ -15,10 +15,9 @@ use crate::schedule;
 use crate::session::matched::Matched;
 use crate::session::outbox_mark::OutboxMark;
 use crate::session::undo_settled::UndoSettled;
-use crate::wake::news::{News, SentTogether};
 use crate::words::new_message::{ReadyWhen, TRACKED_FOR};
 use crate::words::{MessageId, OnEnd, Outgoing, Result};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ pub(crate) struct Outbox {
     pub(super) log: Vec<LogEntry>,
     pub(super) matched: Matched,
     /// Deliveries that are settled if the transaction commits.
-    settled: Vec<UndoSettled>,
+    pub(super) settled: Vec<UndoSettled>,
     /// Room in bounded topics that was taken ahead.
     pub(super) room: RoomAhead,
     /// Where the current part began.
@@ -58,14 +57,14 @@ pub(crate) struct Outbox {
 }
 
 pub(super) struct LogEntry {
-    id: MessageId,
+    pub(super) id: MessageId,
     /// Shared by neighbours that go to the same topic.
     pub(super) topic: Arc<str>,
     /// How long the message waits, as far as is known here; `None` if it is ready.
-    wait: Option<Duration>,
+    pub(super) wait: Option<Duration>,
     /// The messages that this one comes after.
-    after: Vec<MessageId>,
-    is_entry: bool,
+    pub(super) after: Vec<MessageId>,
+    pub(super) is_entry: bool,
 }
 
 impl Outbox {
@@ -328,69 +327,6 @@ impl Outbox {
     pub(crate) fn ids(&self) -> Vec<MessageId> {
         self.log.iter().map(|entry| entry.id).collect()
     }
-
-    /// Returns what the log says was sent, by topic.
-    fn sent(&self) -> Vec<SentTogether> {
-        let mut sent: Vec<SentTogether> = Vec::new();
-        for entry in &self.log {
-            let (is_scheduled, is_entry) = (entry.wait.is_some(), entry.is_entry);
-            let is_same = |other: &&mut SentTogether| {
-                other.is_scheduled == is_scheduled && *other.topic == *entry.topic
-            };
-            // Most messages go to the same topic as the one before.
-            match sent.iter_mut().rev().find(is_same) {
-                Some(together) => together.ids.push(entry.id),
-                None => sent.push(SentTogether {
-                    topic: Arc::clone(&entry.topic),
-                    is_scheduled,
-                    is_entry,
-                    ids: vec![entry.id],
-                }),
-            }
-        }
-        sent
-    }
-
-    /// Empties the log and returns whom to wake and, if somebody looks, what was sent.
-    pub(crate) fn take_news(&mut self, is_observed: bool) -> News {
-        let sent = is_observed.then(|| self.sent());
-        let mut news = self.take_hints();
-        news.sent = sent.unwrap_or_default();
-        for settled in self.settled.drain(..) {
-            let (held, done) = settled.committed();
-            news.ended.extend(held);
-            news.done.extend(done);
-        }
-        news
-    }
-
-    /// Empties the log and returns whom to wake for what was sent. What was settled stays as it is.
-    pub(crate) fn take_hints(&mut self) -> News {
-        let mut news = News::default();
-        let (mut places, mut last) = (HashMap::<Arc<str>, usize>::new(), None::<(Arc<str>, usize)>);
-        for entry in self.log.drain(..) {
-            news.after.extend(entry.after.iter().map(|id| id.0));
-            if let Some(wait) = entry.wait {
-                news.soonest = Some(news.soonest.map_or(wait, |soonest| soonest.min(wait)));
-                continue;
-            }
-            // Most messages go to the same topic as the one before.
-            if let Some((topic, place)) = &last
-                && Arc::ptr_eq(topic, &entry.topic)
-            {
-                news.topics[*place].1 += 1;
-                continue;
-            }
-            let place = *places.entry(Arc::clone(&entry.topic)).or_insert_with(|| {
-                // Topics stay in the order in which they were first sent to.
-                news.topics.push((entry.topic.to_string(), 0));
-                news.topics.len() - 1
-            });
-            news.topics[place].1 += 1;
-            last = Some((entry.topic, place));
-        }
-        news
-    }
 }
 
 fn track(outgoing: &mut Outgoing) {
@@ -401,6 +337,7 @@ fn track(outgoing: &mut Outgoing) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wake::news::News;
     use crate::words::new_message::NewMessage;
 
     fn message(topic: &str, delay_s: u64) -> Outgoing {

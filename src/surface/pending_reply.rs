@@ -113,13 +113,14 @@ impl PendingReply {
         let reply = replies.receive_timeout::<Payload>(wait, None)?;
         let reply = reply.ok_or_else(|| self.timed_out())?;
         if let Err(error) = self.refused(&reply.headers, &reply.payload) {
-            reply.ack()?;
+            let _ = reply.ack();
             self.way = Way::Nothing;
             return Err(error);
         }
         // One that does not fit goes back to its place, by being dropped.
         let decoded = reply.payload.decode(&reply.topic)?;
-        reply.ack()?;
+        // The answer is here whatever comes of that: one that stays comes late, for nobody.
+        let _ = reply.ack();
         let (message, _) = reply.into_parts();
         self.way = Way::Nothing;
         Ok(message.with_payload(decoded))

@@ -48,16 +48,20 @@ impl LeaseWorker<'_, '_> {
     pub(crate) fn deliver(&mut self, in_hand: InHand<'_>) -> Result<()> {
         let terms = self.shared.terms();
         let message = &in_hand.message;
-        let refused = match self.is_asked_for(&in_hand)? {
-            true => Some(Outcome::Cancelled),
-            false => refuse(message, message.attempts, 0, &terms),
+        let refused = match self.is_asked_for(&in_hand) {
+            Ok(true) => Some(Outcome::Cancelled),
+            Ok(false) => refuse(message, message.attempts, 0, &terms),
+            Err(error) => return not_begun(in_hand, error),
         };
         if let Some(outcome) = refused {
             return self.end(in_hand, outcome);
         }
         let mut decided = Vec::new();
         let limits = &self.shared.limits;
-        let grants = limits.ask(self.connection, &[message])?;
+        let grants = match limits.ask(self.connection, &[message]) {
+            Ok(grants) => grants,
+            Err(error) => return not_begun(in_hand, error),
+        };
         let admitted = limits.after(grants, vec![message], &mut decided);
         self.state.loose.extend(admitted.loose);
         let put_off = decided.pop().map(|(_, put_off)| put_off);
@@ -225,6 +229,12 @@ impl LeaseWorker<'_, '_> {
     }
 }
 
+/// Leaves a lease to go back as soon as the database can be reached: its handler did not run.
+fn not_begun(in_hand: InHand<'_>, error: Error) -> Result<()> {
+    in_hand.end(Outcome::GiveBack, None);
+    Err(error)
+}
+
 /// Makes the span of settling a message.
 fn settling(shared: &SharedState, message: &Claimed) -> Span {
     spans::settle(&shared.topic, 1, [&message.headers].into_iter())
@@ -254,10 +264,9 @@ fn commit(
     let is_recorded = shared.keeps_history();
     leases::push_handled(&mut flight, &shared.topic, proof, result, is_recorded);
     flight.commit();
-    let news = session.news();
-    let committed = session.commit_lease(flight);
-    shared.base.waker.announce(&news);
     let observers = shared.observers();
+    let (committed, news) = session.commit_lease(flight);
+    shared.base.waker.announce(&news);
     committed.inspect_err(|error| {
         let (topic, sent) = (&shared.topic, news.sent_ids());
         // It may be committed: who waits for this end looks.

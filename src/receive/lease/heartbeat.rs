@@ -152,11 +152,15 @@ fn give_back_unbegun(shared: &SharedState, stop: &Stop) -> Result<()> {
     if unbegun.is_empty() {
         return Ok(());
     }
+    let proofs: Vec<Proof> = unbegun.iter().map(|kept| kept.proof.clone()).collect();
     let released = shared.base.dedicated.take().and_then(|mut connection| {
-        let released = release(shared, &mut connection, &unbegun);
+        let released = release(shared, &mut connection, &proofs);
         shared.base.dedicated.give_back(connection);
         released
     });
+    if released.is_err() {
+        shared.heartbeat.keep_to_return(unbegun);
+    }
     shared.heartbeat.returned();
     released
 }

@@ -141,9 +141,15 @@ impl KeptLeases {
     }
 
     /// Learns which of the leases were still good, each with whether its message is to be given up.
+    /// One that was to last longer or shorter meanwhile is prolonged once more at once.
     fn learn(&self, beaten: &[Kept], good: &HashMap<Uuid, bool>) {
         for kept in beaten {
             let receipt = kept.proof.receipt;
+            if let Some((next, now_kept)) = self.leases.lock().get_mut(&receipt)
+                && now_kept.lease != kept.lease
+            {
+                *next = Instant::now();
+            }
             let is_told = match good.get(&receipt) {
                 Some(is_cancelled) => *is_cancelled,
                 None => {

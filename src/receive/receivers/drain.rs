@@ -14,6 +14,7 @@ use crate::receive::receivers::worker::turn;
 use crate::receive::shared_state::SharedState;
 use crate::receive::telling::look_at_clock;
 use crate::receive::transaction::blame::judge;
+use crate::receive::transaction::write_charges::write_owed;
 use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::caller_sql::EndedTransaction;
 use crate::session::messaging_session::MessagingSession;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Troubles in a row after which a drain gives up: about five seconds.
+/// DrainTroubles in a row after which a drain gives up: about five seconds.
 const MAX_TROUBLES: u32 = 10;
 
 /// How long others have to use up the topic's limit for a drain to end. For a moment they may seem
@@ -105,6 +106,7 @@ fn work_off<'h>(
     let mut state = WorkerState::new(0, shared.per_transaction(), handler);
     state.reads_settings = true;
     let drained = until_empty(shared, extent, &mut state, &stop);
+    write_owed(shared, &mut state);
     drained.map_err(|error| settled(shared, &state, error))
 }
 
@@ -137,16 +139,20 @@ fn until_empty(
     stop: &Stop,
 ) -> Result<()> {
     let mut made_due = MadeDue::default();
-    let mut pause = Pause::new();
-    let mut troubles = 0;
+    let mut troubles = DrainTroubles::new();
     let mut used_up_at = None;
     let mut connection = shared.base.dedicated.take()?;
     shared.base.process.configs.read(&mut connection)?;
     shared.base.process.configs.refuse_log(&shared.topic)?;
     give_up(&mut shared.base.upkeep(&mut connection))?;
     while !shared.progress.is_over() {
-        let Some(has_moved) = look_after(shared, &mut connection)? else {
-            continue;
+        let has_moved = match look_after(shared, &mut connection) {
+            Ok(Some(has_moved)) => has_moved,
+            Ok(None) => continue,
+            Err(error) => {
+                troubles.meet(error, connection.client().is_closed(), stop)?;
+                continue;
+            }
         };
         let retried = shared.progress.retried.load(Ordering::Relaxed);
         let worked = take_turn(shared, &mut connection, state, stop);
@@ -165,30 +171,55 @@ fn until_empty(
             Ok(Worked::Idle(None)) => {
                 // What failed just now may be due at once.
                 let is_retried = shared.progress.retried.load(Ordering::Relaxed) > retried;
-                let has_more = has_moved
-                    || is_retried
-                    || has_rest(shared, &mut connection, extent, &mut made_due)?;
-                if !has_more {
-                    break;
-                }
-            }
-            Ok(_) => troubles = 0,
-            Err(error) => {
-                // A connection that is of no more use for what a handler left there is replaced.
-                let is_lost = connection.client().is_closed();
-                if is_of_messages(shared, state, &error, is_lost) {
+                if has_moved || is_retried {
                     continue;
                 }
-                troubles += 1;
-                if troubles > MAX_TROUBLES || is_lost {
-                    return Err(error);
+                match has_rest(shared, &mut connection, extent, &mut made_due) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => troubles.meet(error, connection.client().is_closed(), stop)?,
                 }
-                pause.wait(stop);
+            }
+            Ok(_) => troubles.in_a_row = 0,
+            Err(error) => {
+                let is_lost = connection.client().is_closed();
+                if !is_of_messages(shared, state, &error, is_lost) {
+                    troubles.meet(error, is_lost, stop)?;
+                }
             }
         }
     }
     give_back(shared, connection);
     Ok(())
+}
+
+/// What keeps a drain from its work.
+struct DrainTroubles {
+    in_a_row: u32,
+    pause: Pause,
+}
+
+impl DrainTroubles {
+    fn new() -> Self {
+        DrainTroubles {
+            in_a_row: 0,
+            pause: Pause::new(),
+        }
+    }
+
+    /// Waits a while.
+    ///
+    /// # Errors
+    /// The trouble, where it is one too many, or the connection is gone. One that is of no more use
+    /// for what a handler left there is replaced.
+    fn meet(&mut self, error: Error, is_lost: bool, stop: &Stop) -> Result<()> {
+        self.in_a_row += 1;
+        if self.in_a_row > MAX_TROUBLES || is_lost {
+            return Err(error);
+        }
+        self.pause.wait(stop);
+        Ok(())
+    }
 }
 
 /// Gives the connection back, after it wrote what was counted: no thread may be there that does.

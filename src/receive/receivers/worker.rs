@@ -10,6 +10,7 @@ use crate::receive::lease::run::run_leases;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::blame::judge;
 use crate::receive::transaction::run::run_transactions;
+use crate::receive::transaction::write_charges::write_owed;
 use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::messaging_session::MessagingSession;
 use crate::threads::Stop;
@@ -42,6 +43,7 @@ pub(crate) fn run(shared: &SharedState, handler: &SharedHandler, worker: usize, 
             Entry::Park => wait.and(Some(QUICK)),
         };
     }
+    write_owed(shared, &mut state);
     if wait.is_some() {
         // It was to come back unasked. Others may rely on that.
         shared.base.waker.ready(&shared.topic, 1);

@@ -77,7 +77,8 @@ fn charge_failed(
     error: &Error,
 ) -> bool {
     let failure = failure_of(error);
-    if is_miscounted(error) || is_interrupted(error) || failure == Some(Failure::Hindered) {
+    let is_unsettled = state.take_unsettled(error) || is_miscounted(error);
+    if is_unsettled || is_interrupted(error) || failure == Some(Failure::Hindered) {
         set_aside(shared, state, stray);
         return false;
     }

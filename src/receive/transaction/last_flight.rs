@@ -16,7 +16,6 @@ use crate::receive::transaction::blame;
 use crate::receive::transaction::claim::push_claim;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::worker_state::Refused;
-use crate::session::handler_session::NotCommitted;
 use crate::wake::news::News;
 use crate::words::{Error, Result};
 use std::time::{Duration, Instant};
@@ -63,7 +62,9 @@ impl WorkerTransaction<'_, '_, '_> {
             base,
             ..
         } = self.shared;
-        settled.confirm_cancels(&mut self.session, topic, floors, &base.waker.asked)
+        let confirmed =
+            settled.confirm_cancels(&mut self.session, topic, floors, &base.waker.asked);
+        confirmed.inspect_err(|_| self.state.is_unsettled = true)
     }
 
     /// Stores the messages that were sent, settles, commits and, if `is_chained`, claims again, all
@@ -74,13 +75,9 @@ impl WorkerTransaction<'_, '_, '_> {
         settled: &Settlement<'_>,
         is_chained: bool,
     ) -> Result<Option<Taken>> {
+        self.move_failed(settled)?;
         let (shared, session) = (self.shared, &mut self.session);
         let ends = settled.ends();
-        if settled.has_failed() {
-            let since_begin = session.since_begin();
-            let (run, is_strict) = (session.top()?, shared.options.is_strict);
-            settled.move_failed(run, &shared.topic, is_strict, since_begin)?;
-        }
         let is_shared = session.is_bundle_open();
         let is_checked = is_shared || blame::only(self.state).is_some() && settled.has_done();
         let has_values = !ends.is_empty() || shared.limits.filter.is_some();
@@ -98,16 +95,19 @@ impl WorkerTransaction<'_, '_, '_> {
         let headers = taken.messages.iter().map(|message| &message.headers);
         let span = spans::settle(&shared.topic, taken.messages.len(), headers);
         let committed = session.commit_in(span, flight, is_checked);
-        let news = session.news();
-        // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-        shared.base.waker.announce(&news);
         let mut rows = match committed {
             Ok(rows) => rows,
+            Err(refused) if refused.is_undone => {
+                return Err(self.undone(refused.error, is_shared));
+            }
             Err(refused) => {
+                let news = session.sent();
                 let said = (&news, settled);
-                return Err(self.not_committed(refused, is_shared, said, is_chained));
+                return Err(self.maybe_committed(refused.error, said, is_chained));
             }
         };
+        let news = session.news();
+        shared.base.waker.announce(&news);
         let promoted = match ends.iter().any(|end| end.key.is_some()) {
             true => keys::take_promoted(&mut rows),
             false => Promoted::default(),
@@ -130,24 +130,36 @@ impl WorkerTransaction<'_, '_, '_> {
 }
 
 impl WorkerTransaction<'_, '_, '_> {
-    /// Returns why a last flight failed. Notes whose work was undone, if that is all; else tells
-    /// observers if it may have committed all the same.
-    fn not_committed(
+    /// Moves what failed to where it waits, or to the dead letters.
+    fn move_failed(&mut self, settled: &Settlement<'_>) -> Result<()> {
+        if !settled.has_failed() {
+            return Ok(());
+        }
+        let SharedState { topic, options, .. } = self.shared;
+        let since_begin = self.session.since_begin();
+        let run = self.session.top()?;
+        let moved = settled.move_failed(run, topic, options.is_strict, since_begin);
+        moved.inspect_err(|_| self.state.is_unsettled = true)
+    }
+
+    /// Notes whose work was undone; the transaction goes on.
+    fn undone(&mut self, error: Error, is_shared: bool) -> Error {
+        self.state.refused = match is_shared {
+            true => Some(Refused::Bundle),
+            false => blame::only(self.state).cloned().map(Refused::Only),
+        };
+        error
+    }
+
+    /// Returns why a last flight failed. It may have committed all the same: whoever waits for what
+    /// it sent or ended looks, since a false hint costs that look, and observers are told.
+    fn maybe_committed(
         &mut self,
-        refused: NotCommitted,
-        is_shared: bool,
+        error: Error,
         (news, settled): (&News, &Settlement<'_>),
         is_chained: bool,
     ) -> Error {
-        let NotCommitted { error, is_undone } = refused;
-        if is_undone {
-            self.state.refused = match is_shared {
-                true => Some(Refused::Bundle),
-                false => blame::only(self.state).cloned().map(Refused::Only),
-            };
-            return error;
-        }
-        // Who waits for these ends looks: a false hint costs that look.
+        self.shared.base.waker.announce(news);
         self.shared.base.waker.announce_ends(settled.ended());
         let (observers, deliveries) = (self.shared.observers(), &mut self.state.deliveries);
         let (topic, sent) = (&self.shared.topic, news.sent_ids());

@@ -19,7 +19,7 @@ use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::last_flight::announce;
 use crate::receive::worker_state::WorkerState;
-use crate::words::sqlstate::{Said, failure_of};
+use crate::words::sqlstate::{Said, failure_of, is_miscounted};
 use crate::words::{Doing, Error, ErrorKind, Failure, HandlerError, Result, chain};
 use std::time::Duration;
 
@@ -52,9 +52,11 @@ pub(crate) fn write_all(
             continue;
         };
         if error.kind() == ErrorKind::Unavailable || connection.is_closed() {
+            state.charges.append(&mut owed);
             return Err(error);
         }
-        if failure_of(&error) == Some(Failure::Hindered) {
+        let is_conflict = error.kind() == ErrorKind::Conflict && !is_miscounted(&error);
+        if is_conflict || failure_of(&error) == Some(Failure::Hindered) {
             // Others hold it. What they do with it is another attempt; this one is written after.
             owed.extend(state.charges.pop().and_then(Charge::once_more));
             continue;
@@ -77,6 +79,26 @@ pub(crate) fn write_all(
     }
     state.charges = owed;
     Ok(())
+}
+
+/// Writes what is owed on a connection of its own, once: nobody comes after this who would.
+pub(crate) fn write_owed(shared: &SharedState, state: &mut WorkerState<'_>) {
+    if state.charges.is_empty() {
+        return;
+    }
+    let written = shared.base.dedicated.take().and_then(|mut connection| {
+        let written = write_all(shared, &mut connection, state);
+        shared.base.dedicated.give_back(connection);
+        written
+    });
+    if let Err(error) = written {
+        let topic = &shared.topic;
+        tracing::warn!(
+            topic = told(topic),
+            error = told(&error),
+            "topic {topic}: a failed attempt was not counted: {error}"
+        );
+    }
 }
 
 /// Postpones a message in its place.
@@ -148,7 +170,12 @@ fn write(shared: &SharedState, connection: &mut Connection, charge: &Charge) -> 
             true => HandlerError::reject(why),
             false => HandlerError::failed(why),
         });
-        let outcome = decide(&shared.terms(), found.attempts + charge.crashes, ending);
+        // An attempt that somebody else counted meanwhile counted the deaths, too.
+        let crashes = match found.attempts == charge.attempts {
+            true => charge.crashes,
+            false => 0,
+        };
+        let outcome = decide(&shared.terms(), found.attempts + crashes, ending);
         let settled = Settlement::of(vec![(&found.held, outcome)]);
         match found.is_waiting {
             false => {

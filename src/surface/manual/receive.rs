@@ -22,12 +22,16 @@ use crate::surface::topics::Topic;
 use crate::threads::mutex::Mutex;
 use crate::words::topic;
 use crate::words::topic_config::Rate;
-use crate::words::{DeadReason, Error, Lineage, Message, Program, Result, TopicConfig, chain};
+use crate::words::{
+    DeadReason, Error, ErrorKind, Lineage, Message, Program, Result, TopicConfig, chain,
+};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+/// How long a message is left alone that could not be ended.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// Most messages of one batch: all of them are in memory.
 const MAX_BATCH: usize = 10_000;
 
@@ -238,7 +242,15 @@ impl Messaging {
         wanted.size = grant.tokens;
         let found = self.find(connection, wanted)?;
         let spare = [("", wanted.size - found.messages.len())];
-        rate_limit::give_back(connection, wanted.topic, rate, &spare)?;
+        if let Err(error) = rate_limit::give_back(connection, wanted.topic, rate, &spare) {
+            // What is leased is delivered all the same.
+            let topic = wanted.topic;
+            tracing::warn!(
+                topic = told(topic),
+                error = told(&error),
+                "topic {topic}: starts that the rate allowed are lost: {error}"
+            );
+        }
         Ok(Ok(found))
     }
 
@@ -256,7 +268,12 @@ impl Messaging {
             return Ok(found);
         }
         if !has_moved {
-            has_moved = self.move_due(connection)?;
+            has_moved = match self.move_due(connection) {
+                Ok(has_moved) => has_moved,
+                // What is leased is delivered, and the error met again.
+                Err(_) if !found.messages.is_empty() => return Ok(found),
+                Err(error) => return Err(error),
+            };
         }
         if found.is_sure && !has_moved {
             return Ok(found);
@@ -322,14 +339,36 @@ impl Messaging {
                 }
             }
         }
-        if refused.is_empty() {
-            return Ok(());
-        }
+        self.end_refused(&refused)
+    }
+
+    /// Ends what is not to be delivered. What the database does not let end waits: nothing else is
+    /// held up by it.
+    fn end_refused(&self, refused: &[(Receipt, Outcome)]) -> Result<()> {
         let outcomes: Vec<_> = refused
             .iter()
             .map(|(receipt, outcome)| (receipt, outcome.clone()))
             .collect();
-        settle_all(self, &outcomes).map(drop)
+        match settle_all(self, &outcomes) {
+            Err(error) if error.kind() == ErrorKind::Database => {}
+            settled => return settled.map(drop),
+        }
+        for (receipt, outcome) in refused {
+            let Err(error) = settle_all(self, &[(receipt, outcome.clone())]) else {
+                continue;
+            };
+            let (topic, why) = (&receipt.topic, chain(&error));
+            tracing::warn!(
+                topic = told(topic),
+                error = told(&why),
+                "topic {topic}: message {} is left alone for {LEFT_ALONE:?}: {why}",
+                receipt.id()
+            );
+            let attempts = receipt.attempt.saturating_sub(1);
+            let later = Outcome::put_off(attempts, LEFT_ALONE, why);
+            settle_all(self, &[(receipt, later)])?;
+        }
+        Ok(())
     }
 }
 

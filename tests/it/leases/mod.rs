@@ -14,6 +14,7 @@ mod put_off;
 mod receivers;
 mod settling;
 mod together;
+mod troubled;
 mod unknown_commits;
 mod waiting;
 

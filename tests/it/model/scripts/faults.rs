@@ -194,11 +194,9 @@ WHERE false",
     },
     Fault {
         name: "what a message comes to is told before its COMMIT is refused",
-        right: "            Err(refused) => {
-                let said = (&news, settled);\n",
-        wrong: "            Err(refused) => {
-                settled.tell(shared, &mut self.state.deliveries);
-                let said = (&news, settled);\n",
+        right: "            Err(refused) if refused.is_undone => {\n",
+        wrong: "            Err(refused) if refused.is_undone => {
+                settled.tell(shared, &mut self.state.deliveries);\n",
     },
     Fault {
         name: "of two attempts that failed at once one is told",

@@ -236,3 +236,33 @@ fn settings_of_the_database_are_obeyed_or_do_not_matter() {
     receiver.stop(PATIENCE);
     assert_eq!(place.dead_letters("slow")[0].attempts, 2);
 }
+
+#[test]
+fn a_drain_that_is_cut_counts_the_attempt() {
+    let mut place = Place::polling(POLL);
+    place.sql("CREATE TABLE effect (n integer)");
+    place.send_all("slow", 1..=2);
+    let (tell, told) = unbounded();
+    let drain = || {
+        let job = limited(&place, IDLE);
+        let receiver = job.receiver("slow").max_attempts(2);
+        let receiver = receiver.backoff(Backoff::fixed(Duration::ZERO).without_jitter());
+        receiver.drain(|session, message: Message<i32>| {
+            tell.send(message.payload)?;
+            match message.payload == 1 {
+                true => idle(session),
+                false => Ok(()),
+            }
+        })
+    };
+
+    // As a job that is run again and again.
+    let ended: Vec<bool> = (0..3).map(|_| drain().is_ok()).collect();
+
+    assert_eq!(ended.last(), Some(&true));
+    let mut runs: Vec<i32> = told.try_iter().collect();
+    runs.sort_unstable();
+    assert_eq!(runs, [1, 1, 2]);
+    assert_eq!(place.count("outtray.dead_letter WHERE attempts = 2"), 1);
+    assert!(place.is_empty("slow"));
+}
