@@ -45,7 +45,7 @@ impl Topic<'_> {
 
     /// Moves a named reader of the log: it goes on from this position, forward or back. Waits for
     /// the batches that are being handled for it, which count as read where they were. Returns the
-    /// place.
+    /// place. Entries that it put aside stay there; those that are read again meanwhile wait once.
     ///
     /// # Errors
     /// `Invalid` for a topic that is no log, a reader that there is not, or a place that the log

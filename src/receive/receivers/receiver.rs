@@ -37,7 +37,7 @@ pub struct Receiver {
     /// What it receives, as its user calls it.
     topic: String,
     stopper: Mutex<Option<Stopper>>,
-    /// Messages in hand when a stop was requested, until `stop` reports on them.
+    /// Messages in hand when a stop was requested, but for those that `stop` said were finished.
     requested_with: Mutex<Option<usize>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Closed when the last worker has ended.
@@ -135,7 +135,8 @@ impl Receiver {
     }
 
     /// Stops the receiver: running handlers finish and commit, then the threads end. Blocks until
-    /// they have ended or `timeout` is over, whichever comes first. May be called again.
+    /// they have ended or `timeout` is over, whichever comes first. May be called again: what was
+    /// abandoned before and has ended since counts as finished then.
     ///
     /// A handler that is still running then is abandoned: its thread continues and may still
     /// commit.
@@ -145,6 +146,7 @@ impl Receiver {
         let in_hand = self.requested_with.lock().take().unwrap_or_default();
         let ended = self.alive.recv_deadline(deadline);
         let abandoned = self.shared.progress.in_hand();
+        *self.requested_with.lock() = Some(abandoned);
         if ended == Err(RecvTimeoutError::Disconnected) {
             for thread in self.threads.lock().drain(..) {
                 let _ = thread.join();

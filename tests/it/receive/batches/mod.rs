@@ -265,6 +265,7 @@ fn stopping_waits_for_the_batch_in_hand_and_begins_no_other() {
     receiver.request_stop();
     let too_early = receiver.stop(Duration::from_millis(10));
     gate.open_for(1);
+    eventually("it ends", || place.count("effect") == 20);
     let report = receiver.stop(PATIENCE);
 
     assert_eq!((too_early.finished, too_early.abandoned), (0, 20));
