@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// DrainTroubles in a row after which a drain gives up: about five seconds.
+/// Troubles in a row after which a drain gives up: about five seconds.
 const MAX_TROUBLES: u32 = 10;
 
 /// How long others have to use up the topic's limit for a drain to end. For a moment they may seem
