@@ -44,7 +44,8 @@ impl HandlerSession<'_> {
     }
 
     /// Sends the flight that [`last_flight_of_lease`](Self::last_flight_of_lease) began, and ends
-    /// the session with its transaction.
+    /// the session with its transaction. Returns whom to wake, also after an error: it may have
+    /// come after the COMMIT.
     pub(crate) fn commit_lease(mut self, last: Flight) -> (Result<()>, News) {
         let flown = self.fly_lease(last);
         if flown.is_err() {
@@ -59,10 +60,10 @@ impl HandlerSession<'_> {
         let own = self.session.transaction.state.own()?;
         let flown = own.fly(last);
         let warned = own.cache.warned();
-        flown.map_err(|error| match unwrapped(error, warned) {
+        let flown = flown.map_err(|error| match unwrapped(error, warned) {
             Ok(error) => not_stored(classify(error, "committing")),
             Err(unwrapped) => unwrapped,
-        })?;
-        Ok(())
+        });
+        flown.map(drop)
     }
 }

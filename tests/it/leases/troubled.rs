@@ -1,6 +1,6 @@
 //! Leases in hand when the database refuses something else.
 
-use crate::support::{HOUR, PATIENCE, Place, next};
+use crate::support::{HOUR, PATIENCE, Place, eventually, next};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message, MessagingSession, NewMessage, Rate, TopicConfig};
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use std::time::Duration;
 /// Has the database refuse what changes a table in this way.
 fn refuse(place: &mut Place, what: &str, table: &str) {
     place.sql(&format!(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN RAISE EXCEPTION 'not now'; END $$;
+        "CREATE SEQUENCE IF NOT EXISTS refused;
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'not now, %', nextval('refused'); END $$;
          CREATE TRIGGER refused BEFORE {what} ON outtray.{table} FOR EACH ROW EXECUTE FUNCTION refuse()",
     ));
 }
@@ -67,9 +68,8 @@ fn what_a_receiver_could_not_begin_goes_back_without_an_attempt() {
     let receiver = place.messaging.receiver("jobs").lease(HOUR).max_attempts(1);
     let receiver = receiver.start(move |_, message: Message<i32>| Ok(tell.send(message.attempt)?));
     place.send_new(NewMessage::json("jobs", &1).unwrap().key("k"));
-    crate::support::eventually("it was leased", || {
-        place.count("outtray.worker") == 1
-            && place.count("outtray.scheduled WHERE receipt IS NOT NULL") == 1
+    eventually("its token was refused", || {
+        place.count("refused WHERE is_called") == 1
     });
 
     place.sql("DROP TRIGGER refused ON outtray.bucket");
