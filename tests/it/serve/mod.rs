@@ -10,6 +10,7 @@ mod packages;
 mod readers;
 mod stopping;
 mod tokens;
+mod troubled_log;
 mod wire;
 
 use crate::support::{PATIENCE, database, signal, text_of};

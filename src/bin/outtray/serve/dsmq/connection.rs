@@ -117,6 +117,15 @@ impl ClientConnection {
             && self.wire.output().len() <= MOST_UNREAD
     }
 
+    /// Returns how many bytes have come of a request whose end has not. Requests that wait for
+    /// their turn are none: what comes behind them is not read.
+    pub(crate) fn unfinished(&self) -> usize {
+        match self.has_more || self.held.is_some() {
+            true => 0,
+            false => self.wire.unfinished(),
+        }
+    }
+
     /// Reads what the socket has, up to the share of one turn.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) {
         let mut count = 0;

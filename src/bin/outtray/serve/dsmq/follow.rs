@@ -6,7 +6,7 @@ use crate::serve::dsmq::recent::Placed;
 use crate::serve::dsmq::told::{Arrival, CommonGround, LookBack, LookedBack, Tell, Told};
 use crate::serve::dsmq::trouble::{DatabaseTrouble, FIRST_PAUSE, LONGEST_PAUSE};
 use crossbeam_channel::Receiver;
-use outtray::{ErrorKind, LogPosition, Message, Messaging, Payload, Position, Tail};
+use outtray::{Error, ErrorKind, LogPosition, Message, Messaging, Payload, Position, Tail, Wait};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::thread::park_timeout;
@@ -37,23 +37,19 @@ pub(crate) struct Log {
 
 /// Follows the end of the log, until the server stops.
 pub(crate) fn follow(log: &Log, start: LogPosition) {
-    let mut place = start;
+    let mut follower = Follower {
+        log,
+        place: start,
+        tail: None,
+        size: FIRST_BATCH,
+    };
     let mut trouble = DatabaseTrouble::none();
     while !log.known.is_over() {
         let begun = Instant::now();
-        let error = match follow_on(log, &mut place) {
+        match follower.follow_on() {
             Ok(()) => return,
             Err(error) if error.kind() == ErrorKind::Interrupted => return,
-            Err(error) => error,
-        };
-        if error.kind() == ErrorKind::PositionGone {
-            tracing::error!("clients did not get all messages: {}", chain(&error));
-            log.tell.tell(Told::Gone);
-            if let Ok(tail) = log.messaging.tail(&log.topic, Position::Now) {
-                place = tail.position();
-            }
-        } else {
-            trouble.complain("cannot read the log", &error);
+            Err(error) => trouble.complain("cannot read the log", &error),
         }
         if begun.elapsed() > LONGEST_PAUSE {
             trouble.ease();
@@ -62,21 +58,102 @@ pub(crate) fn follow(log: &Log, start: LogPosition) {
     }
 }
 
-fn follow_on(log: &Log, place: &mut LogPosition) -> outtray::Result<()> {
-    let mut tail = log.messaging.tail(&log.topic, Position::At(*place))?;
-    let mut size = FIRST_BATCH;
-    while !log.known.is_over() {
-        let batch = tail.next_batch::<Payload>(size, log.known.end.within(LONGEST_WAIT))?;
-        size = next_size(&batch, size);
-        let upto = tail.position();
-        if batch.is_empty() && upto == *place {
-            continue;
+/// Who follows the end of the log.
+struct Follower<'l> {
+    log: &'l Log,
+    /// Up to where the event loop was told.
+    place: LogPosition,
+    /// It is kept over errors: it notices when the log lacks what it had read.
+    tail: Option<Tail>,
+    size: usize,
+}
+
+impl Follower<'_> {
+    fn follow_on(&mut self) -> outtray::Result<()> {
+        while !self.log.known.is_over() {
+            match self.read() {
+                Err(error) if is_not_there(&error) => self.begin_anew(&error)?,
+                read => read?,
+            }
         }
-        *place = upto;
-        let arrivals = batch.into_iter().filter_map(arrival).collect();
-        log.tell.tell(Told::Arrived(arrivals, upto));
+        Ok(())
     }
-    Ok(())
+
+    /// Waits for messages, and tells of them.
+    fn read(&mut self) -> outtray::Result<()> {
+        let Log {
+            messaging, topic, ..
+        } = self.log;
+        let tail = match &mut self.tail {
+            Some(tail) => tail,
+            none => none.insert(messaging.tail(topic, Position::At(self.place))?),
+        };
+        let wait = self.log.known.end.within(LONGEST_WAIT);
+        let batch = next_readable(tail, self.size, wait)?;
+        self.size = next_size(&batch, self.size);
+        let (before, upto) = (self.place, tail.position());
+        self.place = upto;
+        let first = batch.first().and_then(Message::log_position);
+        if upto < before || first.is_some_and(|first| first <= before) {
+            tracing::error!(
+                "the log lacks messages that clients have: it goes on from {upto}, after {before}"
+            );
+            let mut under_way = self.log.known.under_way();
+            for message in &batch {
+                under_way.remove(&message.id);
+            }
+            drop(under_way);
+            self.log.tell.tell(Told::Gone(upto));
+        } else if upto > before {
+            let arrivals = batch.into_iter().filter_map(arrival).collect();
+            self.log.tell.tell(Told::Arrived(arrivals, upto));
+        }
+        Ok(())
+    }
+
+    /// Goes to the end, since what comes next is not there.
+    fn begin_anew(&mut self, why: &Error) -> outtray::Result<()> {
+        self.tail = None;
+        let tail = self.log.messaging.tail(&self.log.topic, Position::Now)?;
+        tracing::error!("clients did not get all messages: {}", chain(why));
+        self.place = tail.position();
+        self.tail = Some(tail);
+        self.log.tell.tell(Told::Gone(self.place));
+        Ok(())
+    }
+}
+
+/// Returns whether a log has no such place any more, or, as after a failover to a server that lacks
+/// what came last, not yet.
+pub(crate) fn is_not_there(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::PositionGone | ErrorKind::Invalid)
+}
+
+/// Returns what comes next that can be read: an entry that cannot, since somebody wrote it by hand,
+/// is passed over. None: there is no more.
+pub(crate) fn next_readable(
+    tail: &mut Tail,
+    max: usize,
+    wait: impl Into<Wait>,
+) -> outtray::Result<Vec<Message<Payload>>> {
+    let wait = wait.into();
+    loop {
+        let before = tail.position();
+        match tail.next_batch(max, wait.clone()) {
+            Err(error) if is_of_an_entry(&error) && tail.position() > before => {
+                tracing::error!(
+                    "passes over what is at {}: {}",
+                    tail.position(),
+                    chain(&error)
+                );
+            }
+            read => return read,
+        }
+    }
+}
+
+fn is_of_an_entry(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Payload | ErrorKind::Database)
 }
 
 /// Returns how many messages to read the next time: large ones come rarely alone.
@@ -159,7 +236,7 @@ fn find(log: &Log, wish: &LookBack) -> outtray::Result<(Vec<Placed<LogPosition>>
     let (mut found, mut bytes) = (Vec::new(), 0);
     let (mut seen, mut size) = (wish.after, FIRST_LOOK);
     for _ in 0..BATCHES {
-        let batch = tail.next_batch::<Payload>(size, Duration::ZERO)?;
+        let batch = next_readable(&mut tail, size, Duration::ZERO)?;
         size = next_size(&batch, size);
         let is_last = batch.is_empty();
         for arrival in batch.into_iter().filter_map(arrival) {

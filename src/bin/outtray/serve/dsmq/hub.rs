@@ -202,12 +202,11 @@ impl Hub {
             let Some(mut connection) = self.connections.remove(&client) else {
                 continue;
             };
-            let before = connection.wire.unfinished();
+            let before = connection.unfinished();
             let mut buffer = std::mem::take(&mut self.buffer);
             let has_more = self.turn(client, &mut connection, &mut buffer);
             self.buffer = buffer;
-            self.unfinished =
-                (self.unfinished + connection.wire.unfinished()).saturating_sub(before);
+            self.unfinished = (self.unfinished + connection.unfinished()).saturating_sub(before);
             if connection.is_over() {
                 self.leave(client, connection);
                 continue;
@@ -222,7 +221,7 @@ impl Hub {
     /// Forgets a connection.
     pub(super) fn leave(&mut self, client: Client, mut connection: ClientConnection) {
         let _ = self.poll.registry().deregister(&mut connection.socket);
-        self.unfinished = self.unfinished.saturating_sub(connection.wire.unfinished());
+        self.unfinished = self.unfinished.saturating_sub(connection.unfinished());
         self.waiting.remove(&client);
         self.held_up.remove(&client);
     }

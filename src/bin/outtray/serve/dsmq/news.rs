@@ -5,6 +5,7 @@ use crate::serve::dsmq::closing::{Closing, ClosingKind};
 use crate::serve::dsmq::connection::{ClientConnection, WaitsFor};
 use crate::serve::dsmq::hub::Hub;
 use crate::serve::dsmq::limits::LONGEST_GET;
+use crate::serve::dsmq::recent::Recent;
 use crate::serve::dsmq::told::{Arrival, Client, LookedBack, Told};
 use outtray::LogPosition;
 use std::collections::HashSet;
@@ -33,9 +34,7 @@ impl Hub {
                 for (client, bytes) in puts {
                     self.stored(client, bytes);
                 }
-                for client in std::mem::take(&mut self.held_up) {
-                    self.has_to_do(client);
-                }
+                self.go_on_putting();
             }
             Told::Refused(put, why) => {
                 self.pending.remove(&put.queue, put.serial);
@@ -44,21 +43,36 @@ impl Hub {
                     put.client,
                     Closing::failed(format!("a put was refused: {why}")),
                 );
+                self.go_on_putting();
             }
             Told::LookedBack(looked) => self.looked_back(looked),
             Told::FellBehind(client) => self.close_client(client, Closing::failed(REMOVED)),
-            Told::Gone => {
-                let clients: Vec<Client> = self.connections.keys().copied().collect();
-                for client in clients {
-                    self.close_client(client, Closing::failed(REMOVED));
-                }
-            }
+            Told::Gone(place) => self.begin_anew(place),
             Told::Stop => self.stop(),
             Told::StopNow => {
                 self.stop();
                 self.known.is_given_up.store(true, Ordering::Release);
             }
         }
+    }
+
+    /// Has those put again for whom there was no room.
+    fn go_on_putting(&mut self) {
+        for client in std::mem::take(&mut self.held_up) {
+            self.has_to_do(client);
+        }
+    }
+
+    /// Closes all, since nobody knows what they miss. Who comes next may begin before this place,
+    /// and finds in the log what is not in memory.
+    fn begin_anew(&mut self, place: LogPosition) {
+        let clients: Vec<Client> = self.connections.keys().copied().collect();
+        for client in clients {
+            self.close_client(client, Closing::failed(REMOVED));
+        }
+        self.recent = Recent::new(place, self.limits.buffer());
+        self.pending.clear();
+        *self.known.heard() = place;
     }
 
     /// Takes messages out of the log into memory, and answers who waits for them.
@@ -138,10 +152,7 @@ impl Hub {
 
     /// Closes who took too long, and lets gets wait no longer.
     pub(super) fn look_at_deadlines(&mut self) {
-        let unfinished = self
-            .connections
-            .values()
-            .map(|connection| connection.wire.unfinished());
+        let unfinished = self.connections.values().map(ClientConnection::unfinished);
         self.unfinished = unfinished.sum();
         let clients: Vec<Client> = self.connections.keys().copied().collect();
         for client in clients {
@@ -248,8 +259,9 @@ impl Hub {
             }
             let is_drained = connection.is_drained || since.elapsed() >= LAST_READ;
             let is_served = is_drained && !connection.has_more && connection.held.is_none();
-            let closing = match connection.unstored {
-                0 if is_served || is_late => {
+            let is_stored = connection.unstored == 0 && connection.held.is_none();
+            let closing = match is_stored {
+                true if is_served || is_late => {
                     Closing::new(ClosingKind::GoingAway, "the server stops")
                 }
                 _ if is_late => {
@@ -257,6 +269,9 @@ impl Hub {
                 }
                 _ => continue,
             };
+            if let Some((queue, text)) = &connection.held {
+                self.unstored += queue.len() + text.len();
+            }
             self.close_client(client, closing);
         }
         let is_stored = self.unstored == 0 || is_late;

@@ -42,6 +42,11 @@ impl Pending {
         }
     }
 
+    /// Forgets all, of which some may never come out.
+    pub(crate) fn clear(&mut self) {
+        self.queues.clear();
+    }
+
     /// Returns whether a queue waits for a put that is not after this one.
     pub(crate) fn is_awaited(&self, queue: &str, upto: u64) -> bool {
         let first = self.queues.get(queue).and_then(VecDeque::front);

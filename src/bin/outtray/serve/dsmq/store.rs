@@ -10,13 +10,11 @@
 //! connection breaks during COMMIT, the log itself tells whether the batch is in it.
 
 use crate::failure::chain;
-use crate::serve::dsmq::follow::Log;
+use crate::serve::dsmq::follow::{Log, is_not_there, next_readable};
 use crate::serve::dsmq::told::{Client, CommonGround, Put, StoreErrand, Tell, Told};
 use crate::serve::dsmq::trouble::DatabaseTrouble;
 use crossbeam_channel::Receiver;
-use outtray::{
-    Error, ErrorKind, HandlerError, LogPosition, MessageId, Messaging, Payload, Position,
-};
+use outtray::{Error, ErrorKind, HandlerError, LogPosition, MessageId, Messaging, Position};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +31,10 @@ const OPEN_TRANSACTIONS: &str = include_str!("open_transactions.sql");
 /// for, when one of them may be ours.
 const FENCE_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_FENCE: Duration = Duration::from_secs(10);
+
+/// Classes of SQLSTATE that are about values: of data, of constraints, of limits of the server, and
+/// of what a trigger of the user's raises.
+const ABOUT_VALUES: [&str; 5] = ["22", "23", "44", "54", "P0"];
 
 pub(crate) struct Store {
     messaging: Messaging,
@@ -142,7 +144,7 @@ impl Store {
                     self.tell.tell(Told::Stored(stored));
                     continue;
                 }
-                Err(error) if is_of_a_message(error.kind()) => match batch.len() {
+                Err(error) if is_of_a_message(&error) => match batch.len() {
                     // One of them is to blame: the others are not to suffer.
                     2.. => {
                         let rest = batch.split_off(batch.len() / 2);
@@ -178,7 +180,7 @@ impl Store {
             for (at, put) in batch.iter().enumerate() {
                 match session.send(put.message.clone()) {
                     Ok(sent) => tried.push((sent.id(), put.serial)),
-                    Err(error) if is_of_a_message(error.kind()) => refused.push((at, error)),
+                    Err(error) if is_of_a_message(&error) => refused.push((at, error)),
                     Err(error) => return Err(HandlerError::from(error)),
                 }
             }
@@ -228,9 +230,15 @@ impl Store {
         if !self.known.under_way().contains_key(&id) {
             return Ok(true);
         }
-        let mut tail = self.messaging.tail(&self.topic, Position::At(from))?;
+        let mut tail = match self.messaging.tail(&self.topic, Position::At(from)) {
+            // After a failover to a server that lacks what came last, or when it was removed.
+            Err(error) if is_not_there(&error) => {
+                self.messaging.tail(&self.topic, Position::Start)?
+            }
+            tail => tail?,
+        };
         loop {
-            let batch = tail.next_batch::<Payload>(FOUND_AT_ONCE, Duration::ZERO)?;
+            let batch = next_readable(&mut tail, FOUND_AT_ONCE, Duration::ZERO)?;
             if batch.is_empty() {
                 return Ok(false);
             }
@@ -281,14 +289,15 @@ impl Store {
     }
 }
 
-/// Returns whether an error is about what is stored, so that it will be the same the next time.
-fn is_of_a_message(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Invalid
-            | ErrorKind::TooLarge
-            | ErrorKind::Payload
-            | ErrorKind::RolledBack
-            | ErrorKind::Database
-    )
+/// Returns whether an error is about what is stored, so that it will be the same the next time: not
+/// a full disk, a timeout, or a lock of somebody else.
+fn is_of_a_message(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Payload => true,
+        ErrorKind::RolledBack | ErrorKind::Database => {
+            let code = error.cause::<postgres::Error>().and_then(|it| it.code());
+            code.is_none_or(|code| ABOUT_VALUES.iter().any(|it| code.code().starts_with(it)))
+        }
+        _ => false,
+    }
 }

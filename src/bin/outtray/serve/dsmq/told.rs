@@ -73,8 +73,9 @@ pub(crate) enum Told {
     LookedBack(LookedBack),
     /// Messages that a connection had not got were removed.
     FellBehind(Client),
-    /// Messages were removed from the log before all could be read.
-    Gone,
+    /// Messages were removed from the log before all could be read, or the log lacks some that
+    /// were: what comes is after this place.
+    Gone(LogPosition),
     /// The server is to stop.
     Stop,
     /// It is to stop without waiting any longer.

@@ -39,13 +39,12 @@ impl Hub {
             connection.read(buffer);
             connection.is_drained = self.stopping_since.is_some() && !connection.is_readable;
         }
-        if self.unfinished + connection.wire.unfinished()
-            > self.limits.buffer() + self.limits.bounds().largest
-        {
-            let closing = Closing::policy("the server has no more room for unfinished requests");
+        if let Err(closing) = self.serve(client, connection) {
             self.close(client, connection, closing);
         }
-        if let Err(closing) = self.serve(client, connection) {
+        let room = self.limits.buffer() + self.limits.bounds().largest;
+        if self.unfinished + connection.unfinished() > room {
+            let closing = Closing::policy("the server has no more room for unfinished requests");
             self.close(client, connection, closing);
         }
         connection.write();
