@@ -22,7 +22,7 @@ const GROUPS: usize = 20;
 /// For how long all that a search finds is redriven or removed at a time: a browser waits for it.
 const AT_A_TIME: Duration = Duration::from_millis(1_500);
 /// What a form says of a search, by which all that it finds is redriven or removed.
-const FIELDS: [&str; 5] = ["key", "type", "filter", "error", "shape"];
+const FIELDS: [&str; 7] = ["key", "type", "filter", "error", "shape", "from", "before"];
 /// The largest payload that is put into a form.
 const MOST_EDITED: usize = 256 << 10;
 

@@ -211,3 +211,28 @@ fn a_header_with_signs_that_cannot_be_seen_goes_through_the_form_as_it_was() {
     let payload: String = serde_json::from_slice(waiting.payload.as_bytes()).unwrap();
     assert_eq!(payload, "a\u{202e}b");
 }
+
+#[test]
+fn all_that_a_search_finds_is_what_the_page_shows() {
+    let place = Place::new();
+    let give_up = |_: &mut MessagingSession<'_>, _: Message<i32>| -> Result<(), HandlerError> {
+        Err(HandlerError::reject("not equal\n  left: 1\n right: 2"))
+    };
+    place.send_all("orders", 0..3);
+    place.messaging.drain("orders", give_up).unwrap();
+    let mut visit = Visit::logged_in(&place.messaging);
+
+    let page = visit.page("/dead?topic=orders&before=2020-01-01T00:00:00Z");
+    assert!(text_of_page(&page).contains("0 found"), "{page}");
+    let page = visit.page("/dead?topic=orders&from=2020-01-01T00:00:00Z");
+    assert!(page.contains("name=\"from\""), "{page}");
+    // A browser sends a line break as two characters.
+    let search = [
+        ("topic", "orders"),
+        ("from", "2020-01-01T00:00:00Z"),
+        ("shape", "not equal\r\n  left: #\r\n right: #"),
+    ];
+    let done = visit.change("/dead/redrive-all", &search);
+
+    assert!(done.contains("Redriven 3 dead letters of orders"), "{done}");
+}
