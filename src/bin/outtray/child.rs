@@ -16,11 +16,14 @@ use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long a command that was told to end may take for it.
 const GRACE: Duration = Duration::from_secs(10);
+/// For how long a message is put off whose command we killed since we stop.
+const AFTER_KILL: Duration = Duration::from_secs(1);
 /// The first wait for the end of a command whose pipes are closed: mostly that is its end. Doubled
 /// each time.
 const SHORTEST_LOOK: Duration = Duration::from_micros(100);
@@ -37,6 +40,8 @@ pub(crate) struct Children {
     /// Held while a child is ours and not among those: between its start and its entry, and at its
     /// end.
     passing: RwLock<()>,
+    /// Whether they are killed, since they took too long at a stop.
+    is_given_up: AtomicBool,
 }
 
 impl Children {
@@ -47,6 +52,7 @@ impl Children {
             has_result,
             running: Mutex::default(),
             passing: RwLock::default(),
+            is_given_up: AtomicBool::default(),
         }
     }
 
@@ -81,6 +87,11 @@ impl Children {
         let (end, words) = (ending(status), said.tail.text());
         let colon = if words.is_empty() { "" } else { ": " };
         let text = format!("{name} {end}{colon}{words}");
+        let is_killed = status.signal() == Some(Signal::KILL.as_raw());
+        if is_killed && self.is_given_up.load(Ordering::Relaxed) {
+            let error = HandlerError::snooze(AFTER_KILL).because(text);
+            return Err(NotDone::Snoozed(error));
+        }
         Err(self.codes.refusal(status.code(), text))
     }
 
@@ -124,13 +135,24 @@ impl Children {
         watch: &mut CommandWatch<impl Fn() -> bool>,
     ) -> io::Result<ExitStatus> {
         let mut wait = SHORTEST_LOOK;
-        while !watch.has_ended()? {
-            let _ = after(wait).recv();
-            wait = (2 * wait).min(LOOK);
-        }
+        let ended = loop {
+            match watch.has_ended() {
+                Ok(false) => {
+                    let _ = after(wait).recv();
+                    wait = (2 * wait).min(LOOK);
+                }
+                ended => break ended,
+            }
+        };
         let _passing = self.passing.read().unwrap_or_else(PoisonError::into_inner);
         self.lock().remove(&watch.pid);
-        child.wait()
+        ended.and_then(|_| child.wait())
+    }
+
+    /// Kills all commands that run now. Their messages lose no attempt.
+    pub(crate) fn kill(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
+        self.signal(Signal::KILL);
     }
 
     /// Sends a signal to all commands that run now, and to what they started.

@@ -7,6 +7,14 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+/// Returns whether a trouble with the database passes by itself: whoever waits tries again.
+pub(crate) fn is_passing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Unavailable | ErrorKind::PoolExhausted | ErrorKind::Conflict
+    )
+}
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct CommandFailure {

@@ -1,12 +1,13 @@
 //! `outtray log`: reading a log, and its named readers.
 
-use crate::failure::CommandFailure;
+use crate::failure::{CommandFailure, is_passing};
 use crate::global::Global;
 use crate::known::looked_at;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::table::{self, Side, age, glance, key, moment};
 use clap::{Args, Subcommand};
-use outtray::{LogPosition, LogReader, Message, Payload, Position, Tail};
+use crossbeam_channel::after;
+use outtray::{ErrorKind, LogPosition, LogReader, Message, Payload, Position, Tail};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -24,6 +25,8 @@ Examples:
 
 /// How long a follower waits at a time: whoever reads what it prints may have gone.
 const WAIT: Duration = Duration::from_secs(1);
+/// How long a follower pauses when the database does not answer.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Messages that are read at a time.
 const BATCH: usize = 500;
 
@@ -137,10 +140,26 @@ pub(crate) fn run(
 /// Prints what there is, and with `--follow` what comes.
 fn read(tail: &mut Tail, options: &ReadOptions, output: &mut Output) -> Result<(), CommandFailure> {
     let mut left = options.limit.unwrap_or(u64::MAX);
+    let mut unreadable = 0;
     let wait = if options.follow { WAIT } else { Duration::ZERO };
     while left > 0 && !output.is_unread() {
         let size = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
-        let batch: Vec<Message<Payload>> = tail.next_batch(size, wait)?;
+        let before = tail.position();
+        let batch: Vec<Message<Payload>> = match tail.next_batch(size, wait) {
+            Ok(batch) => batch,
+            // It cannot be read, and counts as read.
+            Err(error) if error.kind() == ErrorKind::Database && tail.position() > before => {
+                tracing::error!("{}: {error}", tail.position());
+                unreadable += 1;
+                continue;
+            }
+            Err(error) if options.follow && is_passing(error.kind()) => {
+                tracing::warn!("{error}");
+                let _ = after(PAUSE).recv();
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         if batch.is_empty() && !options.follow {
             break;
         }
@@ -149,7 +168,13 @@ fn read(tail: &mut Tail, options: &ReadOptions, output: &mut Output) -> Result<(
         }
         left -= batch.len() as u64;
     }
-    Ok(())
+    match unreadable {
+        0 => Ok(()),
+        _ => Err(CommandFailure::failed(format!(
+            "{} could not be read",
+            counted(unreadable, "message")
+        ))),
+    }
 }
 
 /// A message of a log for machines.

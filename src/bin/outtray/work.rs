@@ -7,7 +7,7 @@
 
 use crate::child::Children;
 use crate::conversation::MOST_RESULT_BYTES;
-use crate::failure::CommandFailure;
+use crate::failure::{CommandFailure, is_passing};
 use crate::filters::{FilterOption, together, wanted};
 use crate::global::Global;
 use crate::output::{Output, counted};
@@ -19,12 +19,13 @@ use crate::verdict::{Codes, NotDone};
 use clap::Args;
 use crossbeam_channel::{never, select, tick};
 use outtray::{
-    Backoff, ErrorKind, HandlerError, Message, Messaging, MessagingSession, Payload, Receiver,
-    StopReport, Topic,
+    Backoff, HandlerError, Message, Messaging, MessagingSession, Payload, Receiver, StopReport,
+    Topic,
 };
 use rustix::process::Signal;
 use serde_json::json;
 use serde_json::value::RawValue;
+use signal_hook::consts::SIGCHLD;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -177,6 +178,9 @@ pub(crate) fn run(
     let http = http.start(&messaging)?;
     let tally = Arc::new(WorkTally::default());
     let children = Arc::new(Children::of(program, options.codes.clone(), options.result));
+    // Where a parent had it ignored, the system would not say how commands end.
+    let caught = signal_hook::flag::register(SIGCHLD, Arc::default());
+    caught.map_err(|error| CommandFailure::failed(format!("cannot catch SIGCHLD: {error}")))?;
     let _reaper = Reaper::start(&children)?;
     let receiver = start(&options, &messaging, &children, &tally)?;
     let waited = wait(&options, &messaging, &interrupts);
@@ -320,10 +324,6 @@ fn why_stuck(topic: &Topic<'_>) -> outtray::Result<Option<CommandFailure>> {
     ))))
 }
 
-fn is_passing(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Unavailable | ErrorKind::PoolExhausted)
-}
-
 /// Lets the commands in hand finish. Signals of this time are for them; at its end they are killed,
 /// since their messages will be delivered again.
 fn stop(receiver: &Receiver, children: &Children, interrupts: &Interrupts) -> StopReport {
@@ -338,7 +338,7 @@ fn stop(receiver: &Receiver, children: &Children, interrupts: &Interrupts) -> St
         }
     });
     if report.abandoned > 0 {
-        children.signal(Signal::KILL);
+        children.kill();
         receiver.stop(KILL_TIMEOUT);
     }
     report

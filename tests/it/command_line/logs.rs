@@ -1,8 +1,9 @@
 //! `outtray log`.
 
-use super::{Desk, check, objects};
-use crate::support::PATIENCE;
+use super::{Desk, Running, check, objects};
+use crate::support::{PATIENCE, Tunnel, eventually};
 use serde_json::json;
+use std::process::Stdio;
 
 fn ledger() -> Desk {
     let desk = Desk::new();
@@ -119,4 +120,53 @@ fn what_a_log_keeps_is_shown_and_not_purged() {
     );
     check(&desk.run(&["purge", "ledger"]), 2, "keep_for");
     check(&desk.run(&["purge", "ledger", "--yes"]), 2, "keep_for");
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_passed_over_and_told_of() {
+    let desk = ledger();
+    let mut client = postgres::Client::connect(&desk.url, postgres::NoTls).unwrap();
+    client
+        .batch_execute(
+            "INSERT INTO outtray.log_entry (topic, segment, id, headers, payload)
+            SELECT topic, segment, gen_random_uuid(), '[1]', '7' FROM outtray.log",
+        )
+        .unwrap();
+    desk.done(&["send", "ledger", "4"]);
+
+    let ended = desk.run(&["log", "read", "ledger", "--json"]);
+
+    let payloads: Vec<_> = objects(&ended.stdout)
+        .into_iter()
+        .map(|mut line| line["payload"].take())
+        .collect();
+    assert_eq!(payloads, [json!(1), json!("two"), json!(3), json!(4)]);
+    check(&ended, 1, "1 message could not be read");
+}
+
+#[test]
+fn a_follower_goes_on_when_the_database_does() {
+    let desk = Desk::new();
+    let tunnel = Tunnel::to(&desk.url);
+    desk.done(&["config", "ledger", "--set", "kind=log"]);
+    let follow = ["log", "read", "ledger", "--from", "now", "--follow"];
+    let mut command = desk.command(&follow);
+    command.env(
+        "DATABASE_URL",
+        format!("{}?connect_timeout=1", tunnel.url()),
+    );
+    let mut following = Running::start(command, Stdio::null());
+    eventually("it follows", || {
+        desk.done(&["send", "ledger", "1"]);
+        following.stdout().contains("  1\n")
+    });
+
+    tunnel.fall_silent();
+    tunnel.cut();
+    eventually("it has no database", || following.stderr().contains("WARN"));
+    desk.done(&["send", "ledger", "2"]);
+    tunnel.heal();
+
+    eventually("it goes on", || following.stdout().contains("  2\n"));
+    assert!(!following.has_ended());
 }

@@ -139,3 +139,18 @@ fn a_terminal_that_is_closed_ends_it_like_sigterm_unless_it_was_told_to_go_on() 
         assert_eq!(desk.numbers("t"), [1, 0, 0]);
     }
 }
+
+#[test]
+fn commands_end_as_they_do_also_where_a_parent_ignores_the_ends_of_children() {
+    let desk = Desk::new();
+    desk.done_with(&["send", "t"], "1\n2\n");
+    let mut parent = Command::new("env");
+    let work = ["work", "t", "--max-attempts", "1", "--until-empty"];
+    parent.args(["--ignore-signal=CHLD", OUTTRAY]).args(work);
+    parent.args(["--", "sh", "-c", "test $(cat) = 1"]);
+    parent.env("DATABASE_URL", &desk.url);
+
+    let ended = run(parent, "");
+
+    check(&ended, 0, "handled 1, failed attempts 1, dead letters 1\n");
+}
