@@ -10,6 +10,7 @@ use crate::db::run::{Params, Run, column, query};
 use crate::db::statement::{Statement, sql};
 use crate::log::entry::{EntryRow, origin};
 use crate::log::history::TickHistory;
+use crate::log::places::begins;
 use crate::log::ticks::{Tick, gone, ticks_from};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::limits::count;
@@ -22,6 +23,9 @@ static READ_ENTRIES: Statement = sql!("read_entries", Anew);
 /// How much further than by the numbers of its entries a reader reads at once, unless it finds
 /// none: the numbers are those of all logs together, and of all lanes.
 const MOST_STRETCH: i64 = 256;
+
+/// Ticks before the first place that are remembered: a standby lacks fewer.
+const BEFORE: i64 = 64;
 
 /// A snapshot that sees all transactions.
 const ALL: &str = "9223372036854775807:9223372036854775807:";
@@ -85,6 +89,17 @@ impl Cursor {
     /// Returns the place up to which entries were returned.
     pub(crate) fn place(&self) -> LogPosition {
         self.place
+    }
+
+    /// Remembers the ticks before its place: a database that lacks some of them is noticed, also if
+    /// nothing was read yet.
+    pub(crate) fn look_back(&mut self, run: &mut dyn Run) -> Result<()> {
+        let begins = begins(run, &self.topic)?.tick;
+        let from = (self.place.tick - BEFORE).max(begins - 1);
+        let mut ticks = ticks_from(run, &self.topic, from, self.place)?;
+        ticks.retain(|tick| tick.tick < self.place.tick);
+        self.history.learn(&ticks);
+        Ok(())
     }
 
     /// Goes to a place.
@@ -157,10 +172,17 @@ impl Cursor {
     /// Goes back to the last tick that is still the one that was read: a standby that was promoted
     /// without the latest commits lacks ticks, and makes others of their numbers.
     fn go_back(&mut self, run: &mut dyn Run) -> Result<()> {
-        let first = self.history.first().unwrap_or_default();
-        let place = LogPosition::before(first + 1);
-        let ticks = ticks_from(run, &self.topic, first, place)?;
-        let last = self.history.last_of(&ticks).unwrap_or(first);
+        let begins = begins(run, &self.topic)?.tick;
+        let oldest = self.history.first().unwrap_or_default();
+        // What is before it is not kept, and nothing of it is lost with the latest.
+        let first = oldest.max(begins - 1);
+        let ticks = match ticks_from(run, &self.topic, first, LogPosition::before(first + 1)) {
+            Err(error) if error.kind() == ErrorKind::Invalid => Vec::new(),
+            ticks => ticks?,
+        };
+        // None of them: all that is there may be new.
+        let none = begins - 1;
+        let last = self.history.last_of(&ticks).unwrap_or(none);
         self.history.forget_after(last);
         // What was read ahead and not returned is remembered, too, and lies before some of that.
         self.go_to(self.place.min(LogPosition::before(last + 1)));

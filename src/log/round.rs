@@ -63,15 +63,13 @@ impl Round for Segments {
             return Ok(());
         }
         let segments = segments(work.connection, &topics, DOING)?;
+        let mut first = Ok(());
         for (topic, config) in &logs {
             let mine: Vec<&Segment> = segments.iter().filter(|one| one.topic == *topic).collect();
-            match self.tend(work.connection, topic, config, &mine) {
-                // Somebody reads or writes there: the next round looks again.
-                Err(error) if is_held_up(&error) => {}
-                done => done?,
-            }
+            // Trouble with one log is none of the others'.
+            first = first.and(self.tend(work.connection, topic, config, &mine));
         }
-        Ok(())
+        first
     }
 
     fn polled(&mut self, _: &Polled, work: &mut Work<'_>) -> Result<()> {
@@ -89,7 +87,8 @@ fn kept(config: &TopicConfig) -> Option<TopicConfig> {
 }
 
 impl Segments {
-    /// Does what is to be done for one log, whose segments come by their last ticks.
+    /// Does what is to be done for one log, whose segments come by their last ticks. Trouble with
+    /// one segment keeps no other waiting.
     fn tend(
         &mut self,
         run: &mut dyn Run,
@@ -97,26 +96,14 @@ impl Segments {
         config: &TopicConfig,
         segments: &[&Segment],
     ) -> Result<()> {
+        let mut first = Ok(());
         for one in segments {
-            match one.last_tick {
-                None if one.is_current && is_full(one, config) => {
-                    open_segment(run, topic, Some(one.segment))?;
-                }
-                None if !one.is_current => {
-                    query(run, &SEAL_SEGMENT, &[&topic, &one.segment], DOING)?;
-                    // Its last, if there is anything new: what is written later grows old later.
-                    tick(run, topic)?;
-                }
-                // Nobody reads, or nothing is written: what it has is to grow old all the same.
-                Some(_) if one.ticked.is_none() => drop(tick_now(run, topic)?),
-                Some(last) if last < one.begins => {
-                    query(run, &EMPTY_SEGMENT, &[&topic, &one.segment], DOING)?;
-                }
-                _ => {}
-            }
+            first = first.and(unless_held_up(tend_one(run, topic, config, one)));
         }
-        self.let_go(run, topic, config, segments)?;
-        execute(run, &PRUNE_TICKS, &[&topic, &TICKS], DOING).map(drop)
+        let gone = self.let_go(run, topic, config, segments);
+        first = first.and(unless_held_up(gone));
+        let pruned = execute(run, &PRUNE_TICKS, &[&topic, &TICKS], DOING).map(drop);
+        first.and(unless_held_up(pruned))
     }
 
     /// Lets the log begin after the segments that are past its retention.
@@ -174,6 +161,34 @@ impl Segments {
                 "log {topic}: reader {reader} has not read what is past the log's retention, which is held back for it"
             );
         }
+    }
+}
+
+fn tend_one(run: &mut dyn Run, topic: &str, config: &TopicConfig, one: &Segment) -> Result<()> {
+    match one.last_tick {
+        None if one.is_current && is_full(one, config) => {
+            open_segment(run, topic, Some(one.segment))?;
+        }
+        None if !one.is_current => {
+            query(run, &SEAL_SEGMENT, &[&topic, &one.segment], DOING)?;
+            // Its last, if there is anything new: what is written later grows old later.
+            tick(run, topic)?;
+        }
+        // Nobody reads, or nothing is written: what it has is to grow old all the same.
+        Some(_) if one.ticked.is_none() => drop(tick_now(run, topic)?),
+        Some(last) if last < one.begins => {
+            query(run, &EMPTY_SEGMENT, &[&topic, &one.segment], DOING)?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Somebody reads or writes there: the next round looks again.
+fn unless_held_up(done: Result<()>) -> Result<()> {
+    match done {
+        Err(error) if is_held_up(&error) => Ok(()),
+        done => done,
     }
 }
 

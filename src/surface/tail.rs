@@ -84,14 +84,19 @@ impl Messaging {
         self.base().waker.board.add(&station);
         let errands = self.errands()?;
         let position = position.into();
-        let place = self.with_connection(|run, _| place_of(run, topic, &position))?;
+        let cursor = self.with_connection(|run, _| {
+            let mut cursor = Cursor::new(topic, place_of(run, topic, &position)?, None);
+            cursor.look_back(run)?;
+            Ok(cursor)
+        })?;
+        let place = cursor.place();
         // There may be something to be read by now.
         station.ring(1);
         errands.look();
         Ok(Tail {
             messaging: self.clone(),
             topic: topic.to_owned(),
-            cursor: Cursor::new(topic, place, None),
+            cursor,
             whereabouts: None,
             station,
             ahead: VecDeque::new(),

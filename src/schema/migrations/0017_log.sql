@@ -345,7 +345,10 @@ BEGIN
             WHERE log_segment.topic = mine
                 AND log_segment.opened_at IS NOT NULL
                 AND (log_segment.last_tick IS NULL OR log_segment.last_tick > newest)
-        );
+        )
+    -- There is one only where a transaction's snapshot is older than the lock: the server then
+    -- says that it is to be tried again.
+    ON CONFLICT DO NOTHING;
     newest := newest + 1;
 END
 $$;

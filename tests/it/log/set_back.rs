@@ -104,3 +104,49 @@ fn entries_that_came_meanwhile_under_the_numbers_of_those_that_are_gone_are_not_
     assert_eq!(follow(&mut tail, 8), (10..18).collect::<Vec<_>>());
     assert_eq!(rest(&mut tail), [0; 0]);
 }
+
+#[test]
+fn a_tail_that_has_read_nothing_yet_misses_nothing_either() {
+    for ticks in [1, 2, 4] {
+        let mut place = place();
+        let mut other = place.messaging.tail("ledger", Position::Now).unwrap();
+        for number in 0..6 {
+            send(&place, [number]);
+            assert_eq!(follow(&mut other, 1), [number]);
+        }
+        let mut tail = place.messaging.tail("ledger", Position::Now).unwrap();
+        set_back(&mut place, 7 - i32::try_from(ticks).unwrap(), ticks);
+
+        let mut other = place.messaging.tail("ledger", Position::Now).unwrap();
+        for number in 10..18 {
+            send(&place, [number]);
+            assert_eq!(follow(&mut other, 1), [number]);
+        }
+
+        assert_eq!(follow(&mut tail, 8), (10..18).collect::<Vec<_>>());
+        assert_eq!(rest(&mut tail), [0; 0]);
+    }
+}
+
+#[test]
+fn a_tail_goes_on_also_where_what_it_read_first_is_not_kept_any_more() {
+    let mut place = place();
+    let mut tail = place.messaging.tail("ledger", Position::Now).unwrap();
+    for number in 0..6 {
+        send(&place, [number]);
+        assert_eq!(follow(&mut tail, 1), [number]);
+    }
+    place.sql(
+        "UPDATE outtray.log SET begins = (SELECT max(tick) - 1 FROM outtray.log_tick);
+        DELETE FROM outtray.log_tick WHERE tick < (SELECT begins - 1 FROM outtray.log)",
+    );
+
+    set_back(&mut place, 5, 1);
+
+    let mut other = place.messaging.tail("ledger", Position::Now).unwrap();
+    for number in 10..13 {
+        send(&place, [number]);
+        assert_eq!(follow(&mut other, 1), [number]);
+    }
+    assert_eq!(follow(&mut tail, 3), [10, 11, 12]);
+}
