@@ -75,7 +75,9 @@ impl EphemeralRound {
                 "ended topic {topic}, which is ephemeral: its holder died"
             );
             // What is left is found as orphaned.
-            ephemeral::empty(work.connection, work.waker, topic, TURN)?;
+            if ephemeral::is_temporary(topic) {
+                ephemeral::empty(work.connection, work.waker, topic, TURN)?;
+            }
         }
         Ok(())
     }

@@ -125,6 +125,11 @@ impl EphemeralSubscription {
 
     fn subscribe(&self, pattern: &str, filter: Option<&Filter>) -> Result<()> {
         let topic = &self.topic;
+        if self.is_lost() {
+            return Err(Error::invalid(format!(
+                "topic {topic}, which is ephemeral, was ended by others: subscribe anew"
+            )));
+        }
         let pair = TopicPattern { topic, pattern };
         self.messaging.with_connection(|connection, _| {
             publish::subscribe(connection, &pair, filter, Some(self.grace), None)

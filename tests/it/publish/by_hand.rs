@@ -1,7 +1,7 @@
 //! Subscriptions that were written by hand, also such as nobody can read.
 
 use super::{publish, subscribed, taken};
-use crate::support::{PATIENCE, keep_log, logged, process};
+use crate::support::{A_WHILE, PATIENCE, done, eventually, keep_log, logged, process};
 
 /// What no call would write. The last one can be read.
 const ROWS: &str = "
@@ -69,4 +69,23 @@ fn a_schema_that_was_made_anew_has_none_of_the_old_ones() {
     assert_eq!(publish(&place.messaging, "orders.created", 3), 1);
     assert_eq!(taken(&place.messaging, "other"), [3]);
     assert_eq!(taken(&place.messaging, "billing"), [] as [i32; 0]);
+}
+
+#[test]
+fn an_ephemeral_one_of_an_ordinary_topic_takes_nothing_else_with_it() {
+    let mut place = subscribed("billing");
+    let upkeep = process(&place.url, A_WHILE);
+    let _receiver = upkeep.receiver("elsewhere").start(done).unwrap();
+    assert_eq!(publish(&place.messaging, "orders.created", 1), 1);
+    place.sql(&format!(
+        "BEGIN; INSERT INTO outtray.subscription (topic, pattern, grace_us, expires_at)
+        VALUES ('billing', 'x.#', 0, now()); {RENEW}; COMMIT"
+    ));
+
+    eventually("it has ended", || {
+        place.count("outtray.subscription WHERE pattern = 'x.#'") == 0
+    });
+
+    assert_eq!(publish(&place.messaging, "orders.created", 2), 1);
+    assert_eq!(taken(&place.messaging, "billing"), [1, 2]);
 }
