@@ -9,6 +9,7 @@ use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::wake::hint::Hint;
 use crate::words::outcome::Sent;
+use crate::words::outgoing::Outgoing;
 use crate::words::rare::Remembered;
 use crate::words::topic;
 use crate::words::{Error, ErrorKind, NewMessage, Result};
@@ -60,6 +61,8 @@ impl Messaging {
             .clone()
             .header(SCHEDULED_FOR, "2026-03-29T01:00:00.000000Z");
         sent.check(self.base().process.max_payload_bytes)?;
+        let config = self.topic(&message.topic).config()?;
+        Outgoing::new(sent, Some(&config)).check_entry()?;
         let next_at = self.with_connection(|connection, _| {
             let now = schedule::clock(connection)?;
             let next = recurrence.next_after(now)?;

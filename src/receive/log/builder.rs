@@ -238,6 +238,12 @@ fn check(log: &str, name: &str, batch: usize, lanes: usize) -> Result<String> {
             "a reader of topic {log} needs a name"
         )));
     }
+    // `b@c` of log `a`, and `c` of log `a@b`, would put aside into one topic.
+    if name.contains('@') {
+        return Err(Error::invalid(format!(
+            "reader {name} of topic {log} has an @ in its name, which stands before the name where entries are put aside"
+        )));
+    }
     let limits = [
         ("batch_size", batch, MAX_BATCH),
         ("lanes", lanes, MAX_LANES),

@@ -31,7 +31,9 @@ CREATE TABLE outtray.scheduled (
     until_us bigint,
     PRIMARY KEY (topic, id),
     CONSTRAINT one_content CHECK ((payload IS NULL) <> (body IS NULL)),
-    CONSTRAINT attempts_count CHECK (attempts >= 0)
+    CONSTRAINT attempts_count CHECK (attempts >= 0),
+    -- No line of a key takes a longer one. With a place, the index below says so.
+    CONSTRAINT key_length CHECK (seq IS NOT NULL OR octet_length(topic) + octet_length(key) <= 2000)
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 2000,

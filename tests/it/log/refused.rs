@@ -2,7 +2,9 @@
 
 use super::{log, place};
 use crate::support::{HOUR, Place, done};
-use outtray::{ErrorKind, Message, MessagingSession, NewMessage, Position, TopicConfig, TopicKind};
+use outtray::{
+    ErrorKind, Message, MessagingSession, NewMessage, Position, Recurrence, TopicConfig, TopicKind,
+};
 
 #[track_caller]
 fn check<T>(result: outtray::Result<T>, part: &str) {
@@ -136,4 +138,28 @@ fn only_logs_are_followed_and_only_where_they_are() {
         "no reader",
     );
     check(tail("a b", Position::Start), "character");
+}
+
+#[test]
+fn a_recurring_message_to_a_log_asks_for_nothing_else_either() {
+    let mut place = place();
+    let daily = Recurrence::cron("0 3 * * *").unwrap();
+    let message = NewMessage::json("ledger", &1).unwrap();
+    for (message, part) in [
+        (message.clone().priority(1), "priority"),
+        (message.clone().expires_in(HOUR), "expiry"),
+        (message.clone().dedupe_until_end("k"), "dedupe"),
+    ] {
+        check(place.messaging.repeat("nightly", &daily, message), part);
+    }
+    assert_eq!(place.count("outtray.recurring"), 0);
+    place.messaging.repeat("nightly", &daily, message).unwrap();
+}
+
+#[test]
+fn no_two_readers_put_aside_into_one_topic() {
+    let place = place();
+    let handler = |_: &mut MessagingSession<'_>, _: &[Message<i32>]| Ok(());
+    let reader = place.messaging.reader("ledger", "b@c");
+    check(reader.start(handler), "@ in its name");
 }

@@ -167,3 +167,21 @@ fn a_hand_can_give_a_message_a_time_before_all_others() {
     assert!(peeked[1].sent_at > SystemTime::UNIX_EPOCH);
     assert!(stats.oldest_ready_age.unwrap() > Duration::from_secs(86_400 * 365 * 2000));
 }
+
+/// No index of lines takes a longer one. Who writes it by hand is told so, and nobody else.
+#[test]
+fn a_key_that_is_too_long_for_its_line_is_refused_where_it_is_written() {
+    let mut place = Place::new();
+    let long = "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 100) AS n)";
+    for (table, columns, values) in [
+        ("scheduled", "due_at", "now()"),
+        ("message", "due_at", "now()"),
+        ("follower", "attempts", "0"),
+    ] {
+        let insert = format!(
+            "INSERT INTO outtray.{table} (topic, rank, id, key, payload, {columns})
+            VALUES ('jobs', 0, gen_random_uuid(), {long}, '1', {values})"
+        );
+        place.client.batch_execute(&insert).expect_err(table);
+    }
+}
