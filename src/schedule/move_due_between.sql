@@ -31,7 +31,22 @@ moved AS (
     INSERT INTO outtray.message
         (topic, rank, seq, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, failures, due_at)
     SELECT
-        taken.topic, taken.rank, coalesce(taken.seq, nextval('outtray.message_seq'::regclass)), taken.id,
+        taken.topic, taken.rank,
+        CASE
+            WHEN taken.seq IS NOT NULL
+            AND (
+                -- Somebody put another into its place, by hand: it goes to the end.
+                SELECT message.seq
+                FROM outtray.message
+                WHERE message.topic = taken.topic
+                    AND message.rank = taken.rank
+                    AND message.seq = taken.seq
+                LIMIT 1
+            ) IS NULL
+            THEN taken.seq
+            ELSE nextval('outtray.message_seq'::regclass)
+        END,
+        taken.id,
         taken.attempts, taken.sent_at, taken.headers, taken.payload, taken.body,
         taken.key, taken.expires_at, taken.on_end, taken.failures, taken.due_at
     FROM taken

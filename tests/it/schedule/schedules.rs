@@ -340,3 +340,23 @@ fn times_do_not_depend_on_the_time_zone_of_the_database() {
         assert!(is_now, "{sent_at:?} and {now:?}");
     }
 }
+
+#[test]
+fn a_message_whose_place_another_one_has_goes_to_the_end_and_stops_nobody() {
+    let mut place = Place::watchful();
+    place.send_all("jobs", [1]);
+    // As where somebody wrote back what was there, while it was in work under a lease.
+    place.sql(
+        "INSERT INTO outtray.scheduled (topic, rank, id, payload, seq, due_at)
+        SELECT topic, rank, gen_random_uuid(), '2', seq, now() FROM outtray.message;
+        INSERT INTO outtray.scheduled (topic, rank, id, payload, due_at)
+        VALUES ('others', 0, gen_random_uuid(), '3', now())",
+    );
+
+    let (receiver, told) = telling::<i32>(place.messaging.receiver("others"));
+    assert_eq!(next(&told, 1), [3]);
+    let (jobs, told) = telling::<i32>(place.messaging.receiver("jobs").workers(1));
+    assert_eq!(next(&told, 2), [1, 2]);
+    receiver.stop(PATIENCE);
+    jobs.stop(PATIENCE);
+}
