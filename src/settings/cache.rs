@@ -149,7 +149,11 @@ impl Configs {
                 Ok(())
             }
             Err(error) => {
-                self.known.lock().read_at = Some(Instant::now());
+                let mut known = self.known.lock();
+                // While nothing is known, the next one reads.
+                if known.readings > 0 {
+                    known.read_at = Some(Instant::now());
+                }
                 Err(error)
             }
         }

@@ -1,9 +1,11 @@
 //! Settings that a hand or a later release wrote: what cannot be read counts as not set, for every
 //! process and every statement, and stays where it is.
 
-use crate::support::{Place, eventually, next};
+use crate::support::{HOUR, Place, client, eventually, next, process};
 use crossbeam_channel::unbounded;
-use outtray::{HandlerError, Message, NewMessage, PoisonedKey, TopicConfig};
+use outtray::{
+    ErrorKind, HandlerError, Message, MessagingSession, NewMessage, PoisonedKey, TopicConfig,
+};
 
 /// Values of settings that statements read, each with what it means.
 const NUMBERS: &[(&str, Option<u32>)] = &[
@@ -265,4 +267,32 @@ fn a_setting_that_could_not_be_read_is_replaced_when_it_is_set() {
         .unwrap();
 
     assert_eq!(place.config_text("jobs"), None);
+}
+
+#[test]
+fn nobody_sends_while_the_settings_were_never_read() {
+    let mut place = Place::new();
+    let bounded = TopicConfig {
+        max_length: Some(2),
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("jobs").configure(bounded).unwrap();
+    place.sql(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = 100',
+            current_database()); END $$",
+    );
+    let newcomer = process(&place.url, HOUR);
+    let mut other = client(&place.url);
+    let mut lock = other.transaction().unwrap();
+    lock.batch_execute("LOCK TABLE outtray.topic").unwrap();
+
+    for number in 0..5 {
+        let send = |session: &mut MessagingSession<'_>| Ok(session.send_message("jobs", &number)?);
+        newcomer.session(send).expect_err("it knows no settings");
+    }
+    lock.rollback().unwrap();
+
+    let fill = |session: &mut MessagingSession<'_>| Ok(session.send_messages("jobs", 0..3)?);
+    let full = newcomer.session(fill).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::Full, "{full}");
 }
