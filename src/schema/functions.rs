@@ -226,11 +226,18 @@ fn install_one(
 ) -> Result<()> {
     let doing = format!("installing function {}", function.name);
     let text = function.text(schema, is_distributed);
+    let is_there = "SELECT FROM pg_catalog.pg_proc \
+        JOIN pg_catalog.pg_namespace ON pg_namespace.oid = pg_proc.pronamespace \
+        WHERE pg_namespace.nspname = $1::text AND pg_proc.proname = $2::text LIMIT 1";
+    let was_there = transaction.query_opt(is_there, &[&schema.as_str(), &function.name]);
+    let was_there = was_there.doing(&doing)?;
     // One command each: what is distributed refuses several.
     transaction.batch_execute(&text).doing(&doing)?;
-    transaction
-        .batch_execute(&function.revoke(schema))
-        .doing(&doing)?;
+    // What somebody granted since, also to all, stays.
+    if was_there.is_none() {
+        let revoke = function.revoke(schema);
+        transaction.batch_execute(&revoke).doing(&doing)?;
+    }
     let record = schema.substitute(
         "INSERT INTO outtray.function (name, checksum, release) \
          VALUES ($1::text, md5($2::text), $3::integer[]) \

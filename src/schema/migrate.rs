@@ -229,11 +229,15 @@ pub(crate) fn version(client: &mut impl GenericClient, schema: &SchemaName) -> R
 }
 
 fn ledger_sql(schema: &SchemaName) -> String {
-    format!(
-        "CREATE SCHEMA IF NOT EXISTS \"{}\";\n{}",
-        schema.as_str(),
-        schema.substitute(include_str!("migrations/0000_ledger.sql"))
-    )
+    format!("{};\n{}", schema_sql(schema), ledger_table_sql(schema))
+}
+
+fn schema_sql(schema: &SchemaName) -> String {
+    format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", schema.as_str())
+}
+
+fn ledger_table_sql(schema: &SchemaName) -> String {
+    schema.substitute(include_str!("migrations/0000_ledger.sql"))
 }
 
 fn create_ledger(client: &mut Client, schema: &SchemaName) -> Result<()> {
@@ -241,8 +245,16 @@ fn create_ledger(client: &mut Client, schema: &SchemaName) -> Result<()> {
     if version(client, schema)?.is_some() {
         return Ok(());
     }
-    in_turn(client, schema, "creating the schema", |transaction| {
-        run_each(transaction, &ledger_sql(schema)).doing("creating the schema")
+    let doing = "creating the schema";
+    in_turn(client, schema, doing, |transaction| {
+        let named = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1::text";
+        let is_there = transaction.query_opt(named, &[&schema.as_str()]);
+        if is_there.doing(doing)?.is_none() {
+            transaction
+                .batch_execute(&schema_sql(schema))
+                .doing(doing)?;
+        }
+        run_each(transaction, &ledger_table_sql(schema)).doing(doing)
     })
 }
 

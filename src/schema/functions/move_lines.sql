@@ -1,6 +1,7 @@
 -- Moves the lines of stalled keys on whose lanes nobody holds: of the topic `the_topic`, or of all
--- topics if that is NULL; up to 1000 keys. Returns of how many. As the upkeep of the library does,
--- by the same statements.
+-- topics if that is NULL; up to 1000 keys. Returns of how many. Where somebody holds a thousand, it
+-- looks further, for a quarter of a second. As the upkeep of the library does, by the same
+-- statements.
 CREATE OR REPLACE FUNCTION outtray.move_lines(the_topic text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -16,10 +17,15 @@ AS $body$
 DECLARE
     from_topic text := coalesce(the_topic, '');
     a_row record;
-    topics text[] := '{}';
-    keys text[] := '{}';
-    laneless_topics text[] := '{}';
-    laneless_keys text[] := '{}';
+    from_key text := '';
+    looked_at integer;
+    -- Whoever receives wants a message soon.
+    give_up_at timestamptz := clock_timestamp()
+        + CASE WHEN the_topic IS NULL THEN interval '250 milliseconds' ELSE interval '10 milliseconds' END;
+    topics text[];
+    keys text[];
+    laneless_topics text[];
+    laneless_keys text[];
     place integer;
     taken_topics text[] := '{}';
     taken_keys text[] := '{}';
@@ -35,29 +41,40 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    FOR a_row IN
-        {stalled_keys: 1000, from_topic, ''}
     LOOP
-        EXIT WHEN a_row.topic <> the_topic;
-        IF a_row.has_lane THEN
-            topics := topics || a_row.topic;
-            keys := keys || a_row.key;
-        ELSE
-            laneless_topics := laneless_topics || a_row.topic;
-            laneless_keys := laneless_keys || a_row.key;
-        END IF;
-    END LOOP;
-    IF cardinality(laneless_keys) > 0 THEN
-        FOREACH place IN ARRAY outtray.make_lanes_now(laneless_topics, laneless_keys) LOOP
-            topics := topics || laneless_topics[place];
-            keys := keys || laneless_keys[place];
+        looked_at := 0;
+        topics := '{}';
+        keys := '{}';
+        laneless_topics := '{}';
+        laneless_keys := '{}';
+        FOR a_row IN
+            {stalled_keys: 1000, from_topic, from_key}
+        LOOP
+            EXIT WHEN a_row.topic <> the_topic;
+            looked_at := looked_at + 1;
+            from_topic := a_row.topic;
+            from_key := a_row.key;
+            IF a_row.has_lane THEN
+                topics := topics || a_row.topic;
+                keys := keys || a_row.key;
+            ELSE
+                laneless_topics := laneless_topics || a_row.topic;
+                laneless_keys := laneless_keys || a_row.key;
+            END IF;
         END LOOP;
-    END IF;
-    FOR a_row IN
-        {take_stalled: topics, keys}
-    LOOP
-        taken_topics := taken_topics || a_row.topic;
-        taken_keys := taken_keys || a_row.key;
+        IF cardinality(laneless_keys) > 0 THEN
+            FOREACH place IN ARRAY outtray.make_lanes_now(laneless_topics, laneless_keys) LOOP
+                topics := topics || laneless_topics[place];
+                keys := keys || laneless_keys[place];
+            END LOOP;
+        END IF;
+        FOR a_row IN
+            {take_stalled: topics, keys}
+        LOOP
+            taken_topics := taken_topics || a_row.topic;
+            taken_keys := taken_keys || a_row.key;
+        END LOOP;
+        EXIT WHEN cardinality(taken_keys) > 0 OR looked_at < 1000 OR clock_timestamp() >= give_up_at;
     END LOOP;
     FOR a_topic IN SELECT DISTINCT taken.topic FROM unnest(taken_topics) AS taken (topic) LOOP
         its_keys := ARRAY(

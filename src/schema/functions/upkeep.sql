@@ -8,14 +8,34 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    done bigint;
+    done bigint := 0;
 BEGIN
     PERFORM outtray.read_committed();
-    done := outtray.make_ready(NULL);
-    done := done + outtray.give_up_asked();
-    done := done + outtray.take_out_expired();
-    done := done + outtray.release_dependents(NULL);
-    PERFORM outtray.remove_old();
+    BEGIN
+        done := done + outtray.make_ready(NULL);
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'outtray: make_ready: %', SQLERRM USING ERRCODE = SQLSTATE;
+    END;
+    BEGIN
+        done := done + outtray.give_up_asked();
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'outtray: give_up_asked: %', SQLERRM USING ERRCODE = SQLSTATE;
+    END;
+    BEGIN
+        done := done + outtray.take_out_expired();
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'outtray: take_out_expired: %', SQLERRM USING ERRCODE = SQLSTATE;
+    END;
+    BEGIN
+        done := done + outtray.release_dependents(NULL);
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'outtray: release_dependents: %', SQLERRM USING ERRCODE = SQLSTATE;
+    END;
+    BEGIN
+        PERFORM outtray.remove_old();
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'outtray: remove_old: %', SQLERRM USING ERRCODE = SQLSTATE;
+    END;
     RETURN done;
 END
 $body$

@@ -53,15 +53,19 @@ fn what_was_granted_stays_when_a_function_is_replaced() {
     let role = format!("guest_{}", fastrand::u64(..));
     place.sql(&format!(
         "CREATE ROLE {role}; GRANT EXECUTE ON FUNCTION outtray.new_id TO {role};
-        UPDATE outtray.function SET checksum = 'older' WHERE name = 'new_id'"
+        GRANT EXECUTE ON FUNCTION outtray.send_many TO PUBLIC;
+        UPDATE outtray.function SET checksum = 'older' WHERE name IN ('new_id', 'send_many')"
     ));
 
-    assert_eq!(titles(&place.messaging), ["function new_id"]);
+    let replaced = titles(&place.messaging);
+    assert_eq!(replaced, ["function new_id", "function send_many"]);
 
     let may = format!(
         "pg_catalog.unnest(ARRAY[has_function_privilege('{role}', 'outtray.new_id(bigint)', 'EXECUTE')]) AS may WHERE may"
     );
     assert_eq!(place.count(&may), 1);
+    let public = "pg_proc, aclexplode(proacl) WHERE proname = 'send_many' AND grantee = 0";
+    assert_eq!(place.count(public), 1);
     place.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 

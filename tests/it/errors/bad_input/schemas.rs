@@ -272,3 +272,14 @@ fn a_role_that_may_only_insert_can_send() {
     assert_eq!((stats.ready, stats.scheduled), (5_004, 1));
     drop_role(&url, &producer);
 }
+
+#[test]
+fn a_role_that_owns_a_schema_migrates_it_without_a_right_to_make_schemas() {
+    let url = empty_database();
+    let owner = role(&url, "CREATE SCHEMA shop AUTHORIZATION ROLE");
+    let messaging = Messaging::builder().url(&owner).schema("shop");
+
+    messaging.connect().unwrap().migrate().unwrap();
+
+    drop_role(&url, &owner);
+}

@@ -1,7 +1,7 @@
 //! Where no process of the library runs, those who take do what its upkeep would do.
 
 use super::{ack, lapse, payloads, settle, take, take_one};
-use crate::support::{HOUR, Place, client};
+use crate::support::{HOUR, Place, client, eventually};
 use outtray::{NewMessage, TopicConfig};
 use postgres::Client;
 use std::time::Duration;
@@ -274,4 +274,45 @@ fn several_who_take_and_look_after_all_at_once_lose_nothing() {
     for empty in ["message", "scheduled", "follower", "lane", "stalled"] {
         assert_eq!(count(&mut own, &format!("outtray.{empty}")), 0, "{empty}");
     }
+}
+
+#[test]
+fn upkeep_sees_what_waits_behind_a_crowd_that_waits_for_long_in_a_session_for_each_call() {
+    let mut place = Place::new();
+    let long = place.send_new(NewMessage::json("long", &0).unwrap().tracked());
+    let crowd = (0..1_200).map(|n| NewMessage::json("a", &n).unwrap().after(&[long]));
+    place
+        .messaging
+        .session(|session| Ok(session.send_all(crowd)?))
+        .unwrap();
+    let first = place.send_new(NewMessage::json("first", &0).unwrap().tracked());
+    place.send_new(NewMessage::json("b", &7).unwrap().after(&[first]));
+    let taken = take_one(&mut place.client, "first");
+    ack(&mut place.client, &taken);
+
+    eventually("it is released", || {
+        let mut job = client(&place.url);
+        job.execute("SELECT outtray.upkeep()", &[]).unwrap();
+        place.count("outtray.message WHERE topic = 'b'") == 1
+    });
+    assert_eq!(place.count("outtray.message WHERE topic = 'a'"), 0);
+}
+
+#[test]
+fn a_part_of_upkeep_that_fails_keeps_no_other_from_its_work() {
+    let mut place = Place::new();
+    place.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE 'no dead letters today'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON outtray.dead_letter
+        FOR EACH ROW EXECUTE FUNCTION refuse();
+        INSERT INTO outtray.message (topic, rank, id, payload, expires_at)
+        VALUES ('over', 0, gen_random_uuid(), '1', now() - interval '1 hour');
+        INSERT INTO outtray.scheduled (topic, rank, id, payload, due_at)
+        VALUES ('due', 0, gen_random_uuid(), '2', now())",
+    );
+
+    place.sql("SELECT outtray.upkeep()");
+
+    assert_eq!(place.count("outtray.message WHERE topic = 'due'"), 1);
 }
