@@ -71,6 +71,8 @@ kept AS (
     WHERE taken.topic <> ALL ($3::text[])
         -- Not what is dropped whatever its topic says.
         AND coalesce(taken.on_end, 0::smallint) & 8::smallint = 0::smallint
+    -- Two of one id, written by hand, are one.
+    ON CONFLICT (topic, id) DO NOTHING
 )
 SELECT
     taken.topic, taken.rank, taken.seq, taken.id,

@@ -82,6 +82,9 @@ leased AS (
         END,
         clock_timestamp() + $6::bigint::float8 * interval '1 microsecond'
     FROM taken
+    -- One that is there already, since somebody wrote it twice, is not leased: its receipt is none,
+    -- and the others go on.
+    ON CONFLICT (topic, id) DO NOTHING
 )
 SELECT
     taken.rank, taken.seq, taken.id, taken.attempts,

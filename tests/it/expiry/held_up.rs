@@ -150,3 +150,22 @@ fn a_long_line_expires_some_at_a_time() {
 
     assert_eq!(place.count("removed WHERE messages > 1000"), 0);
 }
+
+#[test]
+fn two_living_messages_of_one_id_expire_as_one() {
+    let mut place = Place::watchful();
+    place.messaging.topic("jobs").pause().unwrap();
+    place.send_new(perishable(1));
+    place.send_new(perishable(2));
+    place.sql(
+        "INSERT INTO outtray.message (topic, rank, id, payload, expires_at)
+        SELECT topic, rank, id, payload, expires_at FROM outtray.message WHERE payload::text = '1'",
+    );
+    place.make_expired();
+
+    let receiver = place.idle_receiver();
+
+    eventually("they expire", || expired(&place) == ["1", "2"]);
+    receiver.stop(PATIENCE);
+    assert_eq!(place.count("outtray.message"), 0);
+}

@@ -114,3 +114,37 @@ fn a_delivery_that_a_refused_handler_settled_is_still_in_hand() {
         place.sql("TRUNCATE effect");
     }
 }
+
+#[test]
+fn a_message_that_was_written_twice_keeps_no_other_from_being_leased() {
+    let mut place = Place::watchful();
+    place.send_all("jobs", [1]);
+    let messaging = place.messaging.clone();
+    let topic = messaging.topic("jobs");
+    let held = topic.receive::<i32>(HOUR).unwrap().unwrap();
+    // As one who loads back what seems to be lost.
+    place.sql(
+        "INSERT INTO outtray.message (topic, rank, id, payload)
+        SELECT topic, rank, id, payload FROM outtray.scheduled",
+    );
+    place.send_all("jobs", [2, 3]);
+    place.sql("CREATE TABLE effect (number integer)");
+
+    let (tell, told) = unbounded();
+    let receiver = place.messaging.receiver("jobs").lease(HOUR).workers(1);
+    let receiver = receiver
+        .start(move |session, message: Message<i32>| {
+            session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    eventually("the others are done", || {
+        place.count("effect WHERE number IN (2, 3)") == 2
+    });
+    held.ack().unwrap();
+    receiver.stop(PATIENCE);
+
+    assert!(told.try_iter().count() >= 2);
+    assert_eq!(place.count("effect WHERE number = 1"), 0);
+    assert_eq!(topic.stats().unwrap().ready, 0);
+}
