@@ -1,7 +1,8 @@
 //! Looking at named readers, moving and removing them.
 
 use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
-use crate::log::ticks::no_log;
+use crate::log::places::begins;
+use crate::log::ticks::{gone, no_log};
 use crate::words::log_position::LogPosition;
 use crate::words::{Error, Result};
 use postgres::Row;
@@ -115,9 +116,14 @@ fn read(row: &Row, topic: &str) -> Result<LogReader> {
 /// Moves a reader to a place, in a transaction of the caller's. Waits for those who read for it.
 ///
 /// # Errors
-/// `Invalid` for a reader that there is not.
+/// `Invalid` for a reader that there is not; `PositionGone` for a place that is not kept any more.
 pub(crate) fn seek(run: &mut dyn Run, topic: &str, reader: &str, place: LogPosition) -> Result<()> {
     hold(run, topic, reader)?;
+    // Its batch may have taken long, and nothing was held back for the place meanwhile.
+    let begins = begins(run, topic)?;
+    if place < begins {
+        return Err(gone(topic, place, begins.tick));
+    }
     let params: Params<'_> = &[&topic, &reader, &place.tick, &place.seq];
     execute(run, &SEEK_READER, params, "moving a reader of a log")?;
     tell(run, topic)

@@ -1,7 +1,7 @@
 //! Where tails begin, and named readers.
 
 use super::{follow, place, rest};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, aside, client, next};
 use outtray::{ErrorKind, Message, Payload, Position};
 use std::time::{Duration, SystemTime};
 
@@ -138,4 +138,33 @@ fn a_log_goes_on_when_the_server_was_restarted() {
         seen.contains(&2)
     });
     assert_eq!(seen, [2]);
+}
+
+#[test]
+fn a_reader_does_not_go_to_a_place_that_was_let_go_while_it_was_busy() {
+    let mut place = place();
+    place.sql(
+        "INSERT INTO outtray.log_reader (topic, reader, lanes) VALUES ('ledger', 'one', 1);
+        INSERT INTO outtray.log_lane (topic, reader, lane) VALUES ('ledger', 'one', 0);
+        INSERT INTO outtray.log_place (topic, reader, lane, moved, tick, seq)
+        VALUES ('ledger', 'one', 0, 1, 3, 0)",
+    );
+    for number in 0..3 {
+        place.send("ledger", &number);
+        drop(place.messaging.tail("ledger", Position::Now).unwrap());
+    }
+    let mut busy = client(&place.url);
+    let mut batch = busy.transaction().unwrap();
+    batch
+        .batch_execute("SELECT FROM outtray.log_lane FOR UPDATE")
+        .unwrap();
+
+    let messaging = place.messaging.clone();
+    let sought = aside(move || messaging.topic("ledger").seek("one", Position::Start));
+    place.await_lock_waits(1);
+    place.sql("UPDATE outtray.log SET begins = 3");
+    batch.rollback().unwrap();
+
+    let gone = next(&sought, 1).remove(0).unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::PositionGone, "{gone}");
 }
