@@ -129,9 +129,14 @@ impl Pulse {
         self.is_sending.store(true, Relaxed);
     }
 
-    /// Notes that bytes came, with so many ends of answers in them.
+    /// Notes that bytes came, with so many ends of answers in them. Never more than was asked, or
+    /// nothing would be owed later that is: where the server refuses the driver's COPY once it has
+    /// asked for rows, it answers the first sync after all.
     pub(crate) fn received(&self, ends: u64) {
-        self.answered.fetch_add(ends, Release);
+        // Only the stream changes either number.
+        let answered = self.answered.load(Relaxed) + ends;
+        let asked = self.asked.load(Relaxed);
+        self.answered.store(answered.min(asked), Release);
         self.move_on();
     }
 
@@ -356,6 +361,18 @@ mod tests {
         assert!(pulse.silence().is_some());
         pulse.cut();
         assert_eq!(pulse.silence(), None);
+    }
+
+    #[test]
+    fn an_answer_to_nothing_hides_no_silence() {
+        let pulse = Pulse::new();
+        pulse.sent(1);
+        pulse.received(2);
+
+        pulse.sent(1);
+
+        assert_eq!(pulse.owed(), 1);
+        assert!(pulse.silence().is_some());
     }
 
     #[test]

@@ -84,6 +84,7 @@ impl<T> Wired<T> {
     /// writers away from it. So have those to which the other connections lead.
     fn take_note(&mut self, said: &[u8]) -> io::Result<()> {
         let (mut ends, mut is_standby, mut only_reads) = (0, false, false);
+        let is_drivers = self.detour.is_over();
         let pulse = &self.pulse;
         self.received.take(said, |kind, body| match (kind, body) {
             (b'Z', status) => {
@@ -92,9 +93,9 @@ impl<T> Wired<T> {
                     .watch
                     .is_ready(status.first().copied().unwrap_or_default());
             }
-            // The server takes rows from now on, and passes over the sync that came with the
-            // request.
-            (b'G', _) => ends += 1,
+            // The server takes rows from now on. It passes over the sync with which the driver
+            // asked, and answers the one after the rows, which is the only one in a flight.
+            (b'G', _) => ends += u64::from(is_drivers),
             (b'C', tag) => pulse.watch.completed(tag),
             (b'K', &[a, b, c, d, ..]) => pulse.announced(i32::from_be_bytes([a, b, c, d])),
             (b'S', IS_STANDBY) => is_standby = true,

@@ -3,8 +3,8 @@
 
 use super::{BACK, NOTICED};
 use crate::support::{
-    COMMIT, Frozen, Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, database, eventually,
-    next, pass_time,
+    COMMIT, Frozen, Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, client, database,
+    eventually, next, pass_time,
 };
 use crossbeam_channel::unbounded;
 use outtray::testing::Server;
@@ -37,6 +37,30 @@ fn ends_within<T: Send + 'static>(bound: Duration, call: impl FnOnce() -> T + Se
     ended
 }
 
+/// Has the network fall silent in a session, before a statement that is to end in time.
+#[track_caller]
+fn check_session(messaging: &Messaging, tunnel: &Tunnel) {
+    let sender = messaging.clone();
+    let silent = Gate::new();
+    let gate = silent.clone();
+    let call = move || {
+        sender.session(|session| {
+            session.query_one("SELECT 1", &[])?;
+            gate.pass();
+            Ok(session.query_one("SELECT 2", &[]).map(drop)?)
+        })
+    };
+    let ended = aside(call);
+    silent.await_arrivals(1);
+    tunnel.fall_silent();
+    silent.open_for(1);
+    let error = ended
+        .recv_timeout(NOTICED)
+        .expect("it is noticed")
+        .unwrap_err();
+    assert!(error.cause::<postgres::Error>().is_some(), "{error:?}");
+}
+
 #[test]
 fn a_session_in_a_network_that_fell_silent_ends_in_time_and_the_next_one_works_when_it_is_back() {
     let ledger = Ledger::open();
@@ -58,25 +82,7 @@ fn a_session_in_a_network_that_fell_silent_ends_in_time_and_the_next_one_works_w
         at_once.open_for(4);
     });
 
-    let sender = messaging.clone();
-    let silent = Gate::new();
-    let gate = silent.clone();
-    let call = move || {
-        sender.session(|session| {
-            session.query_one("SELECT 1", &[])?;
-            gate.pass();
-            Ok(session.query_one("SELECT 2", &[]).map(drop)?)
-        })
-    };
-    let ended = aside(call);
-    silent.await_arrivals(1);
-    tunnel.fall_silent();
-    silent.open_for(1);
-    let error = ended
-        .recv_timeout(NOTICED)
-        .expect("it is noticed")
-        .unwrap_err();
-    assert!(error.cause::<postgres::Error>().is_some(), "{error:?}");
+    check_session(&messaging, &tunnel);
 
     tunnel.heal_forgetful();
     ends_within(BACK, move || {
@@ -85,6 +91,48 @@ fn a_session_in_a_network_that_fell_silent_ends_in_time_and_the_next_one_works_w
             .unwrap()
     });
     assert_eq!(ledger.left(), 1);
+}
+
+#[test]
+fn silence_is_noticed_on_a_connection_on_which_many_messages_were_sent_at_once() {
+    let ledger = Ledger::open();
+    let tunnel = Tunnel::to(ledger.url());
+    let messaging = builder(tunnel.url()).pool_size(1).connect().unwrap();
+    // So many are copied.
+    messaging
+        .session(|session| Ok(session.send_messages(WORK, [0; 100]).map(drop)?))
+        .unwrap();
+
+    check_session(&messaging, &tunnel);
+}
+
+#[test]
+fn silence_is_noticed_while_many_messages_are_sent_at_once() {
+    let ledger = Ledger::open();
+    ledger.execute(
+        "CREATE TABLE gate ();
+        CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM count(*) FROM gate; RETURN NULL;
+        END $$;
+        CREATE TRIGGER gated BEFORE INSERT ON outtray.message EXECUTE FUNCTION wait()",
+    );
+    let mut holder = client(ledger.url());
+    let mut held = holder.transaction().unwrap();
+    held.batch_execute("LOCK TABLE gate").unwrap();
+    let tunnel = Tunnel::to(ledger.url());
+    let messaging = watched(tunnel.url());
+
+    let ended = aside(move || {
+        messaging.session(|session| Ok(session.send_messages(WORK, [0; 100]).map(drop)?))
+    });
+    // The server has asked for the messages by then.
+    let waiting = "SELECT count(*) FROM pg_locks
+        WHERE relation = 'gate'::regclass AND NOT granted";
+    eventually("they are on their way", || ledger.number(waiting, &[]) == 1);
+    tunnel.fall_silent();
+
+    let ended = ended.recv_timeout(NOTICED).expect("it is noticed");
+    assert!(ended.is_err());
 }
 
 #[test]
