@@ -64,7 +64,11 @@ impl CallerSql {
 
     /// Reads a text of the caller's for what the server will not tell.
     pub(crate) fn note(&mut self, text: &str) {
-        self.read.add(SideEffects::hidden_in(text.as_bytes()));
+        let hidden = SideEffects::hidden_in(text.as_bytes());
+        match &self.pulse {
+            Some(pulse) => pulse.watch.add(hidden),
+            None => self.read.add(hidden),
+        }
     }
 
     /// Notes that what runs from now on is ours.

@@ -82,7 +82,8 @@ impl SqlWatch {
         !is_refused
     }
 
-    fn add(&self, did: SideEffects) {
+    /// Notes what it did.
+    pub(crate) fn add(&self, did: SideEffects) {
         if did.any(&[SideEffects::SET]) {
             self.is_altered.store(true, Relaxed);
         }

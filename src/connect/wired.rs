@@ -81,7 +81,9 @@ impl<T> Wired<T> {
     ///
     /// A server that refuses to write, although nobody asked to only read, has become the wrong
     /// one: by a switch that keeps connections, as some proxies do, or by somebody who keeps
-    /// writers away from it. So have those to which the other connections lead.
+    /// writers away from it. So have those to which the other connections lead. What is refused
+    /// inside a function is left to the next poll: the function may have asked to only read, have
+    /// raised the error, or pass on what yet another server said.
     fn take_note(&mut self, said: &[u8]) -> io::Result<()> {
         let (mut ends, mut is_standby, mut only_reads) = (0, false, false);
         let is_drivers = self.detour.is_over();
@@ -102,7 +104,7 @@ impl<T> Wired<T> {
             (b'S', _) => pulse.watch.reported(),
             (b'N', fields) => pulse.warned(fields),
             (b'E', fields) if is_overlong(fields) => pulse.ended_as_overlong(),
-            (b'E', fields) if has_code(fields, b"C25006") => {
+            (b'E', fields) if has_code(fields, b"C25006") && is_direct(fields) => {
                 only_reads |= !pulse.watch.is_altered();
             }
             _ => {}
@@ -184,6 +186,14 @@ impl Guard {
 /// too long: 25P03 for one that did nothing, 25P04 for one that was at work.
 fn is_overlong(fields: &[u8]) -> bool {
     has_code(fields, b"C25P03") || has_code(fields, b"C25P04")
+}
+
+/// Returns whether an error is about the statement itself, and not from within it: then the server
+/// says where. Of a long error the end is not there, and nobody knows.
+fn is_direct(fields: &[u8]) -> bool {
+    let is_whole = fields.ends_with(b"\0\0");
+    let mut fields = fields.split(|byte| *byte == 0);
+    is_whole && !fields.any(|field| field.starts_with(b"W"))
 }
 
 /// Returns whether an error of the server has this SQLSTATE.

@@ -3,7 +3,7 @@
 //! whoever meets it is told to try again, and no message is charged.
 
 use super::failover::{started, twin};
-use crate::support::{PATIENCE, eventually, next};
+use crate::support::{PATIENCE, Place, client, eventually, next};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::testing::Server;
 use outtray::{ErrorKind, Message, Messaging, Receiver};
@@ -164,5 +164,36 @@ fn no_message_is_charged_where_its_handler_meets_a_server_that_takes_no_writes_a
         there.topic("jobs").is_empty().unwrap()
     });
     assert_eq!(there.topic("jobs").dead_letters(9).unwrap().len(), 0);
+    receiver.unwrap().stop(PATIENCE);
+}
+
+#[test]
+fn what_a_function_refuses_to_write_is_the_callers_own_failure() {
+    let mut place = Place::new();
+    place.sql(
+        "CREATE TABLE thing ();
+        CREATE FUNCTION raise() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+            RAISE 'another server only reads' USING ERRCODE = '25006';
+        END $$;
+        CREATE FUNCTION only_read() RETURNS void LANGUAGE plpgsql
+            SET transaction_read_only = on AS $$ BEGIN INSERT INTO thing DEFAULT VALUES; END $$",
+    );
+    let by_itself = "SELECT set_config('transaction_read_only', 'on', true)";
+    for sql in ["SELECT raise()", "SELECT only_read()", by_itself] {
+        let failed = place.messaging.session(|session| {
+            session.query_one(sql, &[])?;
+            let written = session.execute("INSERT INTO thing DEFAULT VALUES", &[]);
+            Ok(written.map(drop)?)
+        });
+        let error = failed.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RolledBack, "{sql}: {error:?}");
+    }
+
+    let receiver = place.messaging.receiver("jobs").max_attempts(1);
+    let receiver = receiver.start(|session, _: Message<i32>| {
+        Ok(session.query_one("SELECT raise()", &[]).map(drop)?)
+    });
+    place.send("jobs", &1);
+    eventually("it is given up", || place.dead_letters("jobs").len() == 1);
     receiver.unwrap().stop(PATIENCE);
 }
