@@ -63,9 +63,12 @@ impl Detour {
         Some(&self.going[self.gone..]).filter(|bytes| !bytes.is_empty())
     }
 
-    /// Notes that so much went.
+    /// Notes that so much went. Nothing of it stays then: it may be large, and the connection idle.
     pub(crate) fn went(&mut self, length: usize) {
         self.gone += length;
+        if self.gone == self.going.len() {
+            (self.going, self.gone) = (Vec::new(), 0);
+        }
     }
 
     /// Returns whether the driver hears the server as it speaks.
@@ -255,6 +258,19 @@ mod tests {
         // What comes before and after belongs to others.
         check(0, "1CZ1CZE", "CZ1CZE");
         check(2, "1CZ2CZ12CZ", "1CZ2CZCZ");
+    }
+
+    #[test]
+    fn what_has_gone_takes_no_memory() {
+        let mut detour = Detour::default();
+        detour.begin(vec![b'x'; 3], 0);
+
+        detour.went(2);
+        assert_eq!(detour.going(), Some(&b"x"[..]));
+        detour.went(1);
+
+        assert_eq!(detour.going(), None);
+        assert_eq!(detour.going.capacity(), 0);
     }
 
     #[test]
