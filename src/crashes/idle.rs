@@ -44,12 +44,13 @@ impl Round for Idle {
 
     fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         let now = Instant::now();
+        let mut done = Ok(());
         for (receiver, hands) in &self.receivers {
             if let Some(shift) = hands.to_empty(now) {
-                note_shift(work.connection, receiver, shift)?;
-                hands.wrote(shift);
+                let noted = note_shift(work.connection, receiver, shift);
+                done = done.and(noted.map(|()| hands.wrote(shift)));
             }
         }
-        Ok(())
+        done
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod attempt;
 pub(crate) mod idle;
 pub(crate) mod liveness;
+pub(crate) mod mine;
 pub(crate) mod newcomer;
 pub(crate) mod presence;
 pub(crate) mod quarantine;

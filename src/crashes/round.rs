@@ -27,17 +27,15 @@
 //! notes what it has in hand for a moment, as if the topic were suspect, and looks again.
 
 use crate::connect::connection::Connection;
+use crate::crashes::mine::Mine;
 use crate::crashes::newcomer::{Caution, Newcomer};
-use crate::crashes::presence::end_suspicion;
 use crate::crashes::presence::{self as store, Enrolled, Living};
 use crate::db::Run;
 use crate::observe::fields::told;
-use crate::processes::crew_state::CrewState;
 use crate::processes::crews::Crews;
 use crate::processes::identity::ProcessIdentity;
 use crate::processes::running::UNSEEN_S;
 use crate::schema::name::SchemaName;
-use crate::wake::hands::Hands;
 use crate::wake::hint::Hint;
 use crate::wake::round::{Polled, PolledTopic, Round, Work};
 use crate::wake::waker::Waker;
@@ -60,26 +58,6 @@ const SUSPECT_S: i64 = 240;
 const WARY_FOR: Duration = Duration::from_secs(3);
 /// How soon it looks again whether they live.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// A receiver of this process.
-struct Mine {
-    enrolled: Enrolled,
-    most: i32,
-    hands: Arc<Hands>,
-    /// What it is like and does, as far as it was seen.
-    state: CrewState,
-}
-
-impl Mine {
-    fn living(&self) -> Living<'_> {
-        Living {
-            enrolled: &self.enrolled,
-            shift: self.hands.restored(),
-            most: self.most,
-            state: &self.state,
-        }
-    }
-}
 
 /// The receivers of this process, and what is thought of the others.
 pub(crate) struct Presence {
@@ -167,10 +145,7 @@ impl Presence {
             .extend(elsewhere.iter().map(|receiver| receiver.id));
         match self.suspect(connection, waker, &here) {
             // Somebody has the topic's row in hand: told to the others at the next look.
-            Err(error) if is_held_up(&error) => {
-                self.doubted.extend(here.iter().map(|receiver| receiver.id));
-                Ok(Duration::from_secs(SUSPECT_S.unsigned_abs()))
-            }
+            Err(error) if is_held_up(&error) => Ok(Duration::from_secs(SUSPECT_S.unsigned_abs())),
             suspected => {
                 suspected?;
                 store::suspicion(connection, topic)
@@ -295,35 +270,27 @@ impl Presence {
     }
 
     fn suspect(
-        &self,
+        &mut self,
         connection: &mut Connection,
         waker: &Waker,
         vanished: &[Enrolled],
     ) -> Result<()> {
         let mut of_topics = BTreeMap::<&str, Vec<i64>>::new();
+    /// Tells of those that vanished, topic by topic. Where that fails, they are told of at the next
+    /// look.
         for receiver in vanished {
             let of_topic = of_topics.entry(&receiver.topic).or_default();
             of_topic.push(receiver.id);
         }
         for (topic, ids) in of_topics {
-            if !store::suspect(connection, topic, &ids, SUSPECT_S)? {
-                tracing::debug!(
-                    topic = told(&topic),
-                    "topic {topic}: a receiver is gone that had nothing in hand"
-                );
-                continue;
+            let suspected = begin_suspicion(connection, waker, topic, &ids);
+            if suspected.is_err() {
+                self.doubted.extend(ids);
+        let mut done = Ok(());
             }
-            tracing::warn!(
-                topic = told(&topic),
-                "topic {topic}: suspect, a process died that may have had messages in hand; until they have ended, \
-                 {SUSPECT_S} s at most, deliveries are counted ahead"
-            );
-            waker
-                .board
-                .suspect(topic, Duration::from_secs(SUSPECT_S.unsigned_abs()));
-            waker.tell(Hint::Suspect);
+            done = done.and(suspected);
         }
-        Ok(())
+        done
     }
 
     /// Returns the receivers of this process, also those that have ended and could not say so yet.
@@ -372,6 +339,26 @@ fn learn_suspect(work: &mut Work<'_>, state: &PolledTopic) -> Result<()> {
     if state.suspect_for.is_zero() {
         if is_news {
             tracing::info!(topic = told(&topic), "topic {topic}: suspect no more");
+/// Makes a topic suspect of which these receivers vanished, if they may have had messages in hand.
+fn begin_suspicion(run: &mut dyn Run, waker: &Waker, topic: &str, vanished: &[i64]) -> Result<()> {
+    if !store::suspect(run, topic, vanished, SUSPECT_S)? {
+        tracing::debug!(
+            topic = told(&topic),
+            "topic {topic}: a receiver is gone that had nothing in hand"
+        );
+        return Ok(());
+    }
+    tracing::warn!(
+        topic = told(&topic),
+        "topic {topic}: suspect, a process died that may have had messages in hand; until they have ended, \
+         {SUSPECT_S} s at most, deliveries are counted ahead"
+    );
+    let suspect_for = Duration::from_secs(SUSPECT_S.unsigned_abs());
+    waker.board.suspect(topic, suspect_for);
+    waker.tell(Hint::Suspect);
+    Ok(())
+}
+
         }
         return Ok(());
     }
@@ -387,7 +374,7 @@ fn learn_suspect(work: &mut Work<'_>, state: &PolledTopic) -> Result<()> {
 
 /// Ends the suspicion of a topic if all that may have been in hand has ended.
 pub(crate) fn end_if_over(run: &mut dyn Run, waker: &Waker, topic: &str) -> Result<()> {
-    if end_suspicion(run, topic)? {
+    if store::end_suspicion(run, topic)? {
         tracing::info!(
             topic = told(&topic),
             "topic {topic}: suspect no more, what was in hand when a process died has ended"

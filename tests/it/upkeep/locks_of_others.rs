@@ -310,3 +310,30 @@ fn a_crowd_that_is_due_at_once_keeps_no_other_topic_waiting() {
         }
     }
 }
+
+#[test]
+fn a_death_is_noticed_of_one_topic_while_somebody_holds_the_row_of_another() {
+    let mut place = Place::watchful();
+    for topic in ["one", "two"] {
+        place.send(topic, &1);
+        place.sql(&format!(
+            "INSERT INTO outtray.topic (topic) VALUES ('{topic}') ON CONFLICT DO NOTHING;
+            INSERT INTO outtray.worker (topic, process, holds_lock, shift, most)
+            VALUES ('{topic}', 'gone', true, 1, 1)"
+        ));
+    }
+    let holder = hold(
+        &place,
+        "SELECT FROM outtray.topic WHERE topic = 'one' FOR UPDATE",
+    );
+
+    let (_receiver, _told) = receive(&place.messaging, "later");
+
+    let suspect = |topic: &str| {
+        format!("outtray.topic WHERE topic = '{topic}' AND suspect_until > now() + interval '1 s'")
+    };
+    eventually("it is noticed", || place.count(&suspect("two")) == 1);
+    assert_eq!(place.count(&suspect("one")), 0);
+    drop(holder);
+    eventually("so is the other", || place.count(&suspect("one")) == 1);
+}
