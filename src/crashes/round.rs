@@ -253,6 +253,10 @@ impl Presence {
             self.held.extend(got);
         }
         if !self.holds_locks {
+            if got.len() < missing.len() {
+                // A former connection of this process has them for a moment.
+                self.look_at = self.look_at.min(Instant::now() + LOOK_AGAIN);
+            }
             store::rewind(connection, UNSEEN_S)?;
         }
         let mut seen = self.crews.states();

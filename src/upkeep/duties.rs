@@ -203,21 +203,19 @@ impl Duties {
 
     /// Takes the connection, which is opened if need be.
     fn connected(&mut self) -> Result<Connection> {
-        match self.connection.take() {
-            Some(connection) if !connection.is_closed() && !connection.is_outdated() => {
-                Ok(connection)
-            }
-            _ => {
-                let mut connection = Connection::open(self.dedicated.settings())?;
-                connection.bound_waits()?;
-                connection.read_by_index()?;
-                self.rounds.presence.reconnected(&mut connection)?;
-                Ok(connection)
-            }
+        // The old one goes first: it has the locks that say that receivers live.
+        let kept = self.connection.take();
+        if let Some(kept) = kept.filter(|kept| !kept.is_closed() && !kept.is_outdated()) {
+            return Ok(kept);
         }
     }
 
     /// Returns whether there is a connection that was well when it was used last.
+        let mut connection = Connection::open(self.dedicated.settings())?;
+        connection.bound_waits()?;
+        connection.read_by_index()?;
+        self.rounds.presence.reconnected(&mut connection)?;
+        Ok(connection)
     pub(crate) fn is_connected(&self) -> bool {
         self.connection.is_some()
     }

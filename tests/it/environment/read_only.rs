@@ -197,3 +197,33 @@ fn what_a_function_refuses_to_write_is_the_callers_own_failure() {
     eventually("it is given up", || place.dead_letters("jobs").len() == 1);
     receiver.unwrap().stop(PATIENCE);
 }
+
+#[test]
+fn receivers_show_life_soon_after_the_connections_of_their_process_were_given_up() {
+    let server = started();
+    let url = server.database().unwrap();
+    let messaging = Messaging::connect(&url).unwrap();
+    let (receiver, _told) = receive(&messaging);
+    let mut watching = client(&url);
+    let mut ask = |sql: &str| -> String {
+        let row = watching.query_opt(sql, &[]).unwrap();
+        row.map(|row| row.get(0)).unwrap_or_default()
+    };
+    let seen = "SELECT seen_at::text FROM outtray.worker";
+    let holder = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    let (seen_first, before) = (ask(seen), ask(holder));
+    eventually("it looks after others", || ask(seen) != seen_first);
+    let looked = Instant::now();
+
+    fence(&url, true);
+    refused(|| send(&messaging, "hello"));
+    fence(&url, false);
+
+    eventually("it shows life on another connection", || {
+        let now = ask(holder);
+        !now.is_empty() && now != before
+    });
+    // It looks every ten seconds.
+    assert!(looked.elapsed() < Duration::from_secs(8));
+    receiver.stop(PATIENCE);
+}
