@@ -5,6 +5,7 @@ use crate::crashes::presence::Enrolled;
 use crate::observe::connection_of::ConnectionOf;
 use crate::observe::fields::told;
 use crate::observe::link::Link;
+use crate::threads::mutex::Mutex;
 use crate::threads::pause::Pause;
 use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
@@ -13,7 +14,7 @@ use crate::wake::listener::Heard;
 use crate::wake::waker::Waker;
 use crate::words::sqlstate::is_held_up;
 use crate::words::{Error, ErrorKind, Result};
-use crossbeam_channel::{Receiver, Sender, after, bounded, select};
+use crossbeam_channel::{Receiver, SendError, Sender, TrySendError, after, bounded, select};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,29 +54,40 @@ enum Errand {
 
 /// The running thread, and the way to it.
 pub(crate) struct Upkeep {
-    errands: Sender<Errand>,
+    errands: Errands,
     #[expect(dead_code, reason = "dropping it stops the thread")]
     service: Service,
 }
 
+/// Errands that may not be lost, and found no room: at most one for each receiver.
+type Overflow = Arc<Mutex<Vec<Errand>>>;
+
 /// A way to the thread that does not own it.
 #[derive(Clone)]
-pub(crate) struct Errands(Sender<Errand>);
+pub(crate) struct Errands {
+    errands: Sender<Errand>,
+    overflow: Overflow,
+}
 
 impl Upkeep {
     pub(crate) fn start(duties: Duties, waker: Arc<Waker>) -> Result<Self> {
         let (sender, errands) = bounded(ERRANDS);
+        let overflow = Overflow::default();
+        let way = Errands {
+            errands: sender,
+            overflow: Arc::clone(&overflow),
+        };
         let service = Service::start("outtray-upkeep", move |stop| {
-            run(duties, &waker, &errands, &stop);
+            run(duties, &waker, &errands, &overflow, &stop);
         })?;
         Ok(Upkeep {
-            errands: sender,
+            errands: way,
             service,
         })
     }
 
     pub(crate) fn errands(&self) -> Errands {
-        Errands(self.errands.clone())
+        self.errands.clone()
     }
 }
 
@@ -84,10 +96,11 @@ impl Errands {
     pub(crate) fn enroll(&self, newcomer: &Newcomer) -> Result<(Enrolled, Caution)> {
         let deadline = Instant::now() + ENROLL_TIMEOUT;
         loop {
-            let (answer, answered) = bounded(1);
+            // Without room: who gave up takes no answer.
+            let (answer, answered) = bounded(0);
             let newcomer = newcomer.clone();
             let errand = Errand::Enroll { newcomer, answer };
-            if self.0.send_deadline(errand, deadline).is_err() {
+            if self.errands.send_deadline(errand, deadline).is_err() {
                 return Err(no_answer());
             }
             match answered.recv_deadline(deadline) {
@@ -106,20 +119,23 @@ impl Errands {
     /// end right afterwards, and would be taken for one that died.
     pub(crate) fn sign_off(&self, receiver: Enrolled, timeout: Duration) {
         let (done, answered) = bounded(0);
-        // No room means trouble with the database; the row will be found by others.
-        if self.0.try_send(Errand::SignOff { receiver, done }).is_ok() {
-            let _ = answered.recv_timeout(timeout);
+        match self.errands.try_send(Errand::SignOff { receiver, done }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(errand)) => self.overflow.lock().push(errand),
+            // The thread has signed off all that there were.
+            Err(TrySendError::Disconnected(_)) => return,
         }
+        let _ = answered.recv_timeout(timeout);
     }
 
     /// Asks for a poll, without waiting for it: somebody new waits for messages.
     pub(crate) fn look(&self) {
-        drop(self.0.try_send(Errand::Look));
+        drop(self.errands.try_send(Errand::Look));
     }
 
     /// Has the thread watch for the ends of messages that are waited for.
     pub(crate) fn watch(&self) {
-        let _ = self.0.send_timeout(Errand::Watch, WATCH_TIMEOUT);
+        let _ = self.errands.send_timeout(Errand::Watch, WATCH_TIMEOUT);
     }
 
     /// Passes on what the listener heard.
@@ -128,18 +144,18 @@ impl Errands {
             Heard::Hint(Hint::Ready(topic)) => {
                 waker.board.ring(&topic, 1);
             }
-            Heard::Hint(Hint::Due) => drop(self.0.try_send(Errand::AskDue)),
-            Heard::Hint(Hint::Suspect | Hint::Config) => drop(self.0.try_send(Errand::Look)),
+            Heard::Hint(Hint::Due) => drop(self.errands.try_send(Errand::AskDue)),
+            Heard::Hint(Hint::Suspect | Hint::Config) => drop(self.errands.try_send(Errand::Look)),
             Heard::Hint(Hint::Ended) => {
                 // Most processes wait for nothing.
                 if !waker.waiters.is_empty() {
-                    let _ = self.0.try_send(Errand::Ended);
+                    let _ = self.errands.try_send(Errand::Ended);
                 }
             }
-            Heard::Hint(Hint::Cancel) => drop(self.0.try_send(Errand::Cancel)),
+            Heard::Hint(Hint::Cancel) => drop(self.errands.try_send(Errand::Cancel)),
             Heard::Reconnected => {
                 waker.board.ring_all();
-                drop(self.0.try_send(Errand::Look));
+                drop(self.errands.try_send(Errand::Look));
             }
         }
     }
@@ -152,12 +168,21 @@ fn no_answer() -> Error {
     )
 }
 
-fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Stop) {
+fn run(
+    mut duties: Duties,
+    waker: &Waker,
+    errands: &Receiver<Errand>,
+    overflow: &Overflow,
+    stop: &Stop,
+) {
     let mut pause = Pause::new();
     let mut not_before = Instant::now();
     let mut is_troubled = false;
     let mut link = Link::default();
     while wait(&mut duties, not_before, waker, errands, stop) {
+        for errand in take(overflow) {
+            answer(&mut duties, errand);
+        }
         if Instant::now() < duties.next_at().max(not_before) {
             continue;
         }
@@ -182,7 +207,7 @@ fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Sto
         }
     }
     duties.note_next(None);
-    for errand in errands.try_iter() {
+    for errand in errands.try_iter().chain(take(overflow)) {
         answer(&mut duties, errand);
     }
     duties.follow_up_ends();
@@ -225,17 +250,20 @@ fn wait(
     true
 }
 
+fn take(overflow: &Overflow) -> Vec<Errand> {
+    std::mem::take(&mut *overflow.lock())
+}
+
 fn answer(duties: &mut Duties, errand: Errand) {
     match errand {
-        Errand::Enroll { newcomer, answer } => drop(answer.send(duties.enroll(&newcomer))),
-        Errand::SignOff { receiver, done } => {
-            if let Err(error) = duties.sign_off(&receiver) {
-                tracing::debug!(
-                    error = told(&error),
-                    "signing off a receiver of topic {}: {error}",
-                    receiver.topic
-                );
+        Errand::Enroll { newcomer, answer } => {
+            // Nobody is there any more who would sign it off.
+            if let Err(SendError(Ok((enrolled, _)))) = answer.send(duties.enroll(&newcomer)) {
+                sign_off(duties, &enrolled);
             }
+        }
+        Errand::SignOff { receiver, done } => {
+            sign_off(duties, &receiver);
             drop(done);
         }
         Errand::Look => duties.rounds.poll.look_now(),
@@ -243,5 +271,15 @@ fn answer(duties: &mut Duties, errand: Errand) {
         Errand::Watch => duties.watch_ends(),
         Errand::Ended => duties.rounds.completions.heard(),
         Errand::Cancel => duties.rounds.cancelled.heard(),
+    }
+}
+
+fn sign_off(duties: &mut Duties, receiver: &Enrolled) {
+    if let Err(error) = duties.sign_off(receiver) {
+        tracing::debug!(
+            error = told(&error),
+            "signing off a receiver of topic {}: {error}",
+            receiver.topic
+        );
     }
 }

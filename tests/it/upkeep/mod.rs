@@ -2,3 +2,4 @@
 
 mod locks_of_others;
 mod pruning;
+mod signing_off;
