@@ -62,7 +62,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The receivers of this process, and what is thought of the others.
 pub(crate) struct Presence {
     mine: Vec<Mine>,
-    /// Those that ended while somebody had their rows in hand.
+    /// Those that ended and could not sign off yet.
     leaving: Vec<Enrolled>,
     /// The locks that the present connection holds.
     held: HashSet<i64>,
@@ -122,8 +122,8 @@ impl Presence {
         match looked.and_then(|suspect_for| self.care(connection, topic, suspect_for)) {
             Ok(care) => Ok((enrolled, care)),
             Err(error) => {
-                // It does not start. What cannot be removed is found by others, as that of a
-                // process that died.
+                // It does not start.
+                self.leave(&enrolled);
                 let _ = self.sign_off(connection, &enrolled);
                 Err(error)
             }
@@ -202,30 +202,33 @@ impl Presence {
         Ok(enrolled)
     }
 
-    /// Removes a receiver that ends in peace.
+    /// Notes that a receiver ends in peace. Its row stays until it has signed off.
+    pub(crate) fn leave(&mut self, receiver: &Enrolled) {
+        self.mine.retain(|mine| mine.enrolled != *receiver);
+        if !self.leaving.contains(receiver) {
+            self.leaving.push(receiver.clone());
+        }
+    }
+
+    /// Removes a receiver that leaves; tried again at the next look where it fails.
     pub(crate) fn sign_off(
         &mut self,
         connection: &mut Connection,
         receiver: &Enrolled,
     ) -> Result<()> {
-        self.forget(receiver);
         let namespace = self.holds_locks.then_some(self.namespace);
-        let signed_off = store::sign_off(connection, namespace, receiver);
-        if signed_off.as_ref().is_err_and(is_held_up) {
-            self.leaving.push(receiver.clone());
-        }
-        signed_off
-    }
-
-    /// Stops showing life for a receiver.
-    pub(crate) fn forget(&mut self, receiver: &Enrolled) {
-        self.mine.retain(|mine| mine.enrolled != *receiver);
+        store::sign_off(connection, namespace, receiver)?;
+        self.leaving.retain(|leaving| leaving != receiver);
         self.held.remove(&receiver.id);
+        Ok(())
     }
 
-    pub(crate) fn mine(&self) -> Vec<Enrolled> {
-        let mine = self.mine.iter();
-        mine.map(|mine| mine.enrolled.clone()).collect()
+    /// Signs off those that could not before, each also where another one cannot.
+    fn sign_off_leaving(&mut self, connection: &mut Connection) -> Result<()> {
+        let leaving = self.leaving.clone().into_iter();
+        let signed_off = leaving.map(|receiver| self.sign_off(connection, &receiver));
+        let signed_off: Vec<_> = signed_off.collect();
+        signed_off.into_iter().collect()
     }
 
     /// Shows life on a new connection. Where somebody has the rows of receivers in hand, it does so
@@ -250,13 +253,13 @@ impl Presence {
         missing.retain(|id| !self.held.contains(id));
         if self.holds_locks && !missing.is_empty() {
             let got = store::hold_liveness(connection, self.namespace, &missing)?;
-            self.held.extend(got);
-        }
-        if !self.holds_locks {
             if got.len() < missing.len() {
                 // A former connection of this process has them for a moment.
                 self.look_at = self.look_at.min(Instant::now() + LOOK_AGAIN);
             }
+            self.held.extend(got);
+        }
+        if !self.holds_locks {
             store::rewind(connection, UNSEEN_S)?;
         }
         let mut seen = self.crews.states();
@@ -273,6 +276,8 @@ impl Presence {
         store::find_vanished(connection, self.namespace, &self.ids())
     }
 
+    /// Tells of those that vanished, topic by topic. Where that fails, they are told of at the next
+    /// look.
     fn suspect(
         &mut self,
         connection: &mut Connection,
@@ -280,17 +285,15 @@ impl Presence {
         vanished: &[Enrolled],
     ) -> Result<()> {
         let mut of_topics = BTreeMap::<&str, Vec<i64>>::new();
-    /// Tells of those that vanished, topic by topic. Where that fails, they are told of at the next
-    /// look.
         for receiver in vanished {
             let of_topic = of_topics.entry(&receiver.topic).or_default();
             of_topic.push(receiver.id);
         }
+        let mut done = Ok(());
         for (topic, ids) in of_topics {
             let suspected = begin_suspicion(connection, waker, topic, &ids);
             if suspected.is_err() {
                 self.doubted.extend(ids);
-        let mut done = Ok(());
             }
             done = done.and(suspected);
         }
@@ -298,10 +301,13 @@ impl Presence {
     }
 
     /// Returns the receivers of this process, also those that have ended and could not say so yet.
-    fn ids(&self) -> Vec<i64> {
+    pub(crate) fn all(&self) -> Vec<Enrolled> {
         let mine = self.mine.iter().map(|mine| &mine.enrolled);
-        let all = mine.chain(&self.leaving);
-        all.map(|receiver| receiver.id).collect()
+        mine.chain(&self.leaving).cloned().collect()
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        self.all().iter().map(|receiver| receiver.id).collect()
     }
 }
 
@@ -313,11 +319,9 @@ impl Round for Presence {
     /// Shows life, and looks at the others.
     fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         self.look_at = Instant::now() + LOOK_EVERY;
-        for receiver in std::mem::take(&mut self.leaving) {
-            self.sign_off(work.connection, &receiver)?;
-        }
+        let left = self.sign_off_leaving(work.connection);
         if self.mine.is_empty() {
-            return Ok(());
+            return left;
         }
         self.show_life(work.connection)?;
         let vanished = self.find(work.connection)?;
@@ -325,7 +329,7 @@ impl Round for Presence {
             .into_iter()
             .partition(|receiver| self.doubted.contains(&receiver.id));
         self.doubted = doubted.iter().map(|receiver| receiver.id).collect();
-        self.suspect(work.connection, work.waker, &sure)
+        left.and(self.suspect(work.connection, work.waker, &sure))
     }
 
     fn polled(&mut self, polled: &Polled, work: &mut Work<'_>) -> Result<()> {
@@ -335,14 +339,6 @@ impl Round for Presence {
     }
 }
 
-/// Learns whether a topic is suspect, and ends that if what may have been in hand has ended: no
-/// worker may be there that asks.
-fn learn_suspect(work: &mut Work<'_>, state: &PolledTopic) -> Result<()> {
-    let topic = &state.topic;
-    let is_news = work.waker.board.suspect(topic, state.suspect_for);
-    if state.suspect_for.is_zero() {
-        if is_news {
-            tracing::info!(topic = told(&topic), "topic {topic}: suspect no more");
 /// Makes a topic suspect of which these receivers vanished, if they may have had messages in hand.
 fn begin_suspicion(run: &mut dyn Run, waker: &Waker, topic: &str, vanished: &[i64]) -> Result<()> {
     if !store::suspect(run, topic, vanished, SUSPECT_S)? {
@@ -363,6 +359,14 @@ fn begin_suspicion(run: &mut dyn Run, waker: &Waker, topic: &str, vanished: &[i6
     Ok(())
 }
 
+/// Learns whether a topic is suspect, and ends that if what may have been in hand has ended: no
+/// worker may be there that asks.
+fn learn_suspect(work: &mut Work<'_>, state: &PolledTopic) -> Result<()> {
+    let topic = &state.topic;
+    let is_news = work.waker.board.suspect(topic, state.suspect_for);
+    if state.suspect_for.is_zero() {
+        if is_news {
+            tracing::info!(topic = told(&topic), "topic {topic}: suspect no more");
         }
         return Ok(());
     }

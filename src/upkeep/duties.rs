@@ -136,8 +136,9 @@ impl Duties {
         Ok(enrolled)
     }
 
+    /// Signs a receiver off. Where that fails it is tried again.
     pub(crate) fn sign_off(&mut self, receiver: &Enrolled) -> Result<()> {
-        self.rounds.presence.forget(receiver);
+        self.rounds.presence.leave(receiver);
         self.rounds.idle.leave(receiver);
         self.with_connection(|duties, connection| {
             duties.rounds.presence.sign_off(connection, receiver)?;
@@ -178,14 +179,16 @@ impl Duties {
 
     /// Signs off whoever is left, if the database can be reached.
     pub(crate) fn sign_off_all(&mut self) {
-        for receiver in self.rounds.presence.mine() {
+        for receiver in self.rounds.presence.all() {
             if let Err(error) = self.sign_off(&receiver) {
                 tracing::debug!(
                     error = told(&error),
                     "a receiver of topic {} ends without signing off: {error}",
                     receiver.topic
                 );
-                return;
+                if !self.is_connected() {
+                    return;
+                }
             }
         }
     }
@@ -208,14 +211,14 @@ impl Duties {
         if let Some(kept) = kept.filter(|kept| !kept.is_closed() && !kept.is_outdated()) {
             return Ok(kept);
         }
-    }
-
-    /// Returns whether there is a connection that was well when it was used last.
         let mut connection = Connection::open(self.dedicated.settings())?;
         connection.bound_waits()?;
         connection.read_by_index()?;
         self.rounds.presence.reconnected(&mut connection)?;
         Ok(connection)
+    }
+
+    /// Returns whether there is a connection that was well when it was used last.
     pub(crate) fn is_connected(&self) -> bool {
         self.connection.is_some()
     }
