@@ -8,7 +8,7 @@ use crate::db::statement::Statement as OurStatement;
 use crate::db::{CallMode, Flight};
 use crate::schema::name::SchemaName;
 use crate::words::DriverResult;
-use crate::words::sqlstate::{is_aborted, is_missing_statement, is_read_only, may_be_outdated};
+use crate::words::sqlstate::{is_aborted, is_read_only, is_statement_gone, may_be_outdated};
 use crate::words::wrapped::Warned;
 use postgres::types::Type;
 use postgres::{GenericClient, SimpleQueryMessage, Statement};
@@ -155,10 +155,7 @@ impl StatementCache {
         let Err(error) = &result else {
             return result;
         };
-        if error
-            .code()
-            .is_some_and(|code| is_missing_statement(code.code()))
-        {
+        if is_statement_gone(error) {
             let pulse = self.pulse.as_ref();
             self.losses
                 .count(pulse.is_some_and(|pulse| pulse.is_behind_pooler()));

@@ -68,6 +68,9 @@ pub(crate) fn failure(error: &postgres::Error) -> Failure {
             Failure::Lost
         };
     };
+    if is_missing_statement(code.code()) && !is_statement_gone(error) {
+        return Failure::Refused;
+    }
     failure_of_code(code.code())
 }
 
@@ -303,10 +306,17 @@ pub(crate) fn classify_outdated(error: postgres::Error) -> Error {
     Error::new(ErrorKind::Conflict, text).because(Outdated(error))
 }
 
-/// Returns whether a prepared statement is gone, or there already: somebody dropped all, or a
-/// pooler gave the connection to another server process.
-pub(crate) fn is_missing_statement(code: &str) -> bool {
+fn is_missing_statement(code: &str) -> bool {
     matches!(code, "26000" | "42P05")
+}
+
+/// Returns whether a prepared statement is gone, or there already: somebody dropped all, or a
+/// pooler gave the connection to another server process. What a function says of statements, for
+/// which the server says where, is about its own.
+pub(crate) fn is_statement_gone(error: &postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|refused| {
+        is_missing_statement(refused.code().code()) && refused.where_().is_none()
+    })
 }
 
 /// Returns whether the error is of a kind that statements meet which were prepared before a table

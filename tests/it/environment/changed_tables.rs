@@ -1,7 +1,7 @@
 //! Tables that change while programs use them, and statements that somebody drops: nobody is
 //! charged for that, in whichever language the server speaks.
 
-use crate::support::{NO_POLLING, PATIENCE, Place, client, next, not_checked, process};
+use crate::support::{NO_POLLING, PATIENCE, Place, client, eventually, next, not_checked, process};
 use crossbeam_channel::unbounded;
 use outtray::{ErrorKind, HandlerError, Message, MessagingSession, Receiver, ReceiverBuilder};
 use postgres::Client;
@@ -198,6 +198,30 @@ fn a_session_whose_statement_no_longer_fits_is_a_conflict_and_runs_again() {
 }
 
 #[test]
+fn a_statement_that_a_function_misses_is_the_handlers_own_fault() {
+    let mut place = place_in("C").unwrap();
+    place.sql(
+        "CREATE FUNCTION miss() RETURNS void LANGUAGE plpgsql AS
+            $$ BEGIN EXECUTE 'EXECUTE nobody_made_it'; END $$;
+        CREATE FUNCTION raise() RETURNS void LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'it is gone' USING ERRCODE = '26000'; END $$",
+    );
+    let receiver = place.messaging.receiver("jobs").max_attempts(1);
+    let receiver = receiver
+        .start(|session, message: Message<String>| {
+            Ok(session.query(&message.payload, &[]).map(drop)?)
+        })
+        .unwrap();
+
+    place.send_all("jobs", ["SELECT miss()", "SELECT raise()"]);
+
+    eventually("both are given up", || {
+        place.dead_letters("jobs").len() == 2
+    });
+    receiver.stop(PATIENCE);
+}
+
+#[test]
 fn what_the_server_does_not_support_is_the_handlers_own_fault() {
     let mut place = place_in("C").unwrap();
     place.sql(
@@ -217,9 +241,7 @@ fn what_the_server_does_not_support_is_the_handlers_own_fault() {
             Ok(())
         })
         .map(|receiver| {
-            crate::support::eventually("all are given up", || {
-                place.dead_letters("jobs").len() == 6
-            });
+            eventually("all are given up", || place.dead_letters("jobs").len() == 6);
             receiver.stop(PATIENCE)
         })
         .unwrap();
