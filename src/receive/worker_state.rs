@@ -6,7 +6,8 @@ use crate::observe::delivered::Deliveries;
 use crate::receive::charge::Charge;
 use crate::receive::handler::Handler;
 use crate::receive::pace::Pace;
-use crate::words::{Error, ErrorKind, Result};
+use crate::words::sqlstate::is_refusal;
+use crate::words::{Error, Result};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -44,7 +45,8 @@ pub(crate) struct WorkerState<'h> {
     pub(crate) entered: Vec<Charge>,
     /// The messages of the last transaction, if it failed.
     pub(crate) stray: Vec<Charge>,
-    /// Whether what the last transaction failed at was to settle them.
+    /// Whether what the last transaction failed at was to settle them, and may have been one that
+    /// ran in no handler.
     pub(crate) is_unsettled: bool,
     /// Messages to be charged with the failure of their transaction, in the next one.
     pub(crate) charges: Vec<Charge>,
@@ -96,7 +98,7 @@ impl<'h> WorkerState<'h> {
     /// Returns whether the database refused to settle messages, be it some that were in no handler,
     /// such as one whose time was over.
     pub(crate) fn take_unsettled(&mut self, error: &Error) -> bool {
-        std::mem::take(&mut self.is_unsettled) && error.kind() == ErrorKind::Database
+        std::mem::take(&mut self.is_unsettled) && is_refusal(error)
     }
 
     /// Appends statements that empty the note of what is in hand, and that forget the deaths which

@@ -230,6 +230,20 @@ pub(crate) fn is_miscounted(error: &Error) -> bool {
     error.cause::<Miscounted>().is_some() || error.cause::<postgres::Error>().is_some_and(code)
 }
 
+/// Returns whether the database has something against a statement itself, so that the same again
+/// fares no better.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    let passes = matches!(
+        error.kind(),
+        ErrorKind::Unavailable
+            | ErrorKind::PoolExhausted
+            | ErrorKind::Conflict
+            | ErrorKind::SequenceBehind
+            | ErrorKind::OutcomeUnknown
+    );
+    !passes || is_miscounted(error)
+}
+
 /// Returns whether subscriptions changed after what was published was matched with them.
 pub(crate) fn is_resubscribed(error: &postgres::Error) -> bool {
     error.code().map(SqlState::code) == Some(RESUBSCRIBED)

@@ -3,11 +3,13 @@
 
 use crate::db::Flight;
 use crate::keys::{self, Promoted};
+use crate::message::claimed::Held;
 use crate::message::floor::ClaimPlan;
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::settle;
 use crate::observe::spans;
 use crate::on_end;
+use crate::receive::charge::Charge;
 use crate::receive::claim::{self, Taken};
 use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
@@ -102,6 +104,7 @@ impl WorkerTransaction<'_, '_, '_> {
             }
             Err(refused) => {
                 let news = session.sent();
+                self.state.is_unsettled = ends_others(settled, &self.state.entered);
                 let said = (&news, settled);
                 return Err(self.maybe_committed(refused.error, said, is_chained));
             }
@@ -166,6 +169,13 @@ impl WorkerTransaction<'_, '_, '_> {
         telling::tell_unknown(observers, deliveries, topic, &sent, (&error, !is_chained));
         error
     }
+}
+
+/// Returns whether messages end that ran in no handler, and whose ends the database may have
+/// refused.
+fn ends_others(settled: &Settlement<'_>, entered: &[Charge]) -> bool {
+    let is_other = |held: &Held| entered.iter().all(|charge| charge.held.id != held.id);
+    settled.ended().any(is_other)
 }
 
 /// Appends the removal of what is gone with the commit, and its record where the topic keeps a

@@ -20,11 +20,10 @@ use crate::surface::manual::settle::{LEAST_LEASE, settle_all};
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::threads::mutex::Mutex;
+use crate::words::sqlstate::is_refusal;
 use crate::words::topic;
 use crate::words::topic_config::Rate;
-use crate::words::{
-    DeadReason, Error, ErrorKind, Lineage, Message, Program, Result, TopicConfig, chain,
-};
+use crate::words::{DeadReason, Error, Lineage, Message, Program, Result, TopicConfig, chain};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -350,7 +349,7 @@ impl Messaging {
             .map(|(receipt, outcome)| (receipt, outcome.clone()))
             .collect();
         match settle_all(self, &outcomes) {
-            Err(error) if error.kind() == ErrorKind::Database => {}
+            Err(error) if is_refusal(&error) => {}
             settled => return settled.map(drop),
         }
         for (receipt, outcome) in refused {

@@ -43,45 +43,121 @@ fn a_message_that_is_a_dead_letter_already_stops_no_other() {
     receiver.stop(PATIENCE);
 }
 
+/// Sends a message with the payload 0 that is over and, if `is_dropped`, is to be dropped; then the
+/// numbers 1 to 3.
+fn over_before_three(is_dropped: bool) -> Place {
+    let mut place = Place::watchful();
+    if is_dropped {
+        super::drop_expired(&place);
+    }
+    place.send_new(perishable(0));
+    place.send_all("jobs", 1..=3);
+    place.make_expired();
+    place
+}
+
+/// Has the database run this statement before it writes, or removes, the row of the payload 0.
+fn trip(place: &mut Place, row: &str, at: &str, statement: &str) {
+    place.sql(&format!(
+        "CREATE FUNCTION trip() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF {row}.payload::text = '0' THEN {statement}; END IF;
+             RETURN {row};
+         END $$;
+         CREATE TRIGGER tripped BEFORE {at} FOR EACH ROW EXECUTE FUNCTION trip()"
+    ));
+}
+
+/// What a trigger of the dead letters may meet: a table that is not there, or a refusal.
+const TRIPS: [&str; 3] = [
+    "PERFORM FROM missing",
+    "RAISE insufficient_privilege",
+    "RAISE EXCEPTION 'not this one'",
+];
+
+/// Checks that a worker handles the other three, and charges none, with so many in a transaction.
+#[track_caller]
+fn check_left_alone(place: &Place, together: usize) {
+    let (tell, told) = unbounded();
+    let receiver = place.messaging.receiver("jobs").workers(1);
+    let receiver = receiver.messages_per_transaction(together);
+    let receiver = receiver
+        .start(move |_, message: Message<i32>| Ok(tell.send((message.payload, message.attempt))?));
+    // What was in one transaction with it ran in vain.
+    let mut seen = BTreeSet::new();
+    while seen.len() < 3 {
+        seen.extend(next(&told, 1));
+    }
+    receiver.unwrap().stop(PATIENCE);
+    assert!(seen.into_iter().eq([(1, 1), (2, 1), (3, 1)]));
+}
+
 #[test]
 fn workers_leave_a_message_alone_that_is_a_dead_letter_already_and_charge_no_other() {
     for together in [1, 2] {
-        let mut place = Place::watchful();
-        place.send_new(perishable(0));
-        place.send_all("jobs", 1..=3);
+        let mut place = over_before_three(false);
         write_twins(&mut place);
-        place.make_expired();
 
-        let (tell, told) = unbounded();
-        let receiver = place.messaging.receiver("jobs").workers(1);
-        let receiver = receiver.messages_per_transaction(together);
-        let receiver = receiver.start(move |_, message: Message<i32>| {
-            Ok(tell.send((message.payload, message.attempt))?)
-        });
-        // What was in one transaction with it ran in vain.
-        let mut seen = BTreeSet::new();
-        while seen.len() < 3 {
-            seen.extend(next(&told, 1));
-        }
-        receiver.unwrap().stop(PATIENCE);
-
-        assert!(seen.into_iter().eq([(1, 1), (2, 1), (3, 1)]));
+        check_left_alone(&place, together);
     }
 }
 
 #[test]
-fn whoever_takes_by_hand_gets_the_next_after_one_that_is_a_dead_letter_already() {
-    let mut place = Place::watchful();
-    place.send_new(perishable(0));
-    place.send_all("jobs", 1..=2);
-    write_twins(&mut place);
-    place.make_expired();
+fn workers_leave_a_message_alone_whatever_its_burial_meets_and_charge_no_other() {
+    for (statement, together) in TRIPS.into_iter().flat_map(|trip| [(trip, 1), (trip, 2)]) {
+        let mut place = over_before_three(false);
+        trip(
+            &mut place,
+            "NEW",
+            "INSERT ON outtray.dead_letter",
+            statement,
+        );
 
+        check_left_alone(&place, together);
+    }
+}
+
+#[test]
+fn workers_leave_a_message_alone_that_cannot_be_dropped_and_charge_no_other() {
+    for (statement, together) in TRIPS.into_iter().flat_map(|trip| [(trip, 1), (trip, 2)]) {
+        let mut place = over_before_three(true);
+        trip(&mut place, "OLD", "DELETE ON outtray.message", statement);
+
+        check_left_alone(&place, together);
+    }
+}
+
+/// Checks that the first two of the others are taken by hand.
+#[track_caller]
+fn check_next_by_hand(place: &Place) {
     let first = place.jobs().receive::<i32>(HOUR).unwrap().unwrap();
     let second = place.jobs().receive::<i32>(HOUR).unwrap().unwrap();
 
     assert_eq!((first.payload, first.attempt), (1, 1));
     assert_eq!((second.payload, second.attempt), (2, 1));
+}
+
+#[test]
+fn whoever_takes_by_hand_gets_the_next_after_one_that_is_a_dead_letter_already() {
+    let mut place = over_before_three(false);
+    write_twins(&mut place);
+
+    check_next_by_hand(&place);
+}
+
+#[test]
+fn whoever_takes_by_hand_gets_the_next_whatever_a_burial_meets() {
+    for statement in TRIPS {
+        let mut place = over_before_three(false);
+        trip(
+            &mut place,
+            "NEW",
+            "INSERT ON outtray.dead_letter",
+            statement,
+        );
+
+        check_next_by_hand(&place);
+    }
 }
 
 #[test]
