@@ -205,13 +205,11 @@ impl<'c> HandlerSession<'c> {
         self.session.transaction.top()
     }
 
-    /// Checks the bundle's deferred constraints and releases its savepoint, for statements at the
-    /// top level. Returns the error if the check failed and the bundle was undone.
-    pub(crate) fn leave_bundle(&mut self) -> Result<Option<Error>> {
-        if !self.is_bundle_open() {
-            return Ok(None);
-        }
-        let refused = self.session.transaction.leave_bundle()?;
+    /// Checks the deferred constraints of the bundle, or of the only part of the transaction, and
+    /// releases the savepoints, for statements at the top level. Returns the error if the check
+    /// failed and the work was undone.
+    pub(crate) fn leave_checked(&mut self) -> Result<Option<Error>> {
+        let refused = self.session.transaction.leave_checked()?;
         if refused.is_some() {
             self.session.outbox.roll_back_bundle();
         }

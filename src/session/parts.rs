@@ -144,10 +144,14 @@ impl<'c> SessionTransaction<'c> {
         true
     }
 
-    /// Checks the bundle's deferred constraints and releases its savepoint, for statements at the
-    /// top level. Returns the error if the check failed and the bundle was undone.
-    pub(super) fn leave_bundle(&mut self) -> Result<Option<Error>> {
+    /// Checks the deferred constraints of the bundle, or of the only part of the transaction, and
+    /// releases the savepoints, for statements at the top level. Returns the error if the check
+    /// failed and the work was undone.
+    pub(super) fn leave_checked(&mut self) -> Result<Option<Error>> {
         let sql = script(self.leaving_checked());
+        if sql.is_empty() {
+            return Ok(None);
+        }
         match self.state.own()?.transaction.batch_execute(&sql) {
             Ok(()) => {
                 self.savepoint = Savepoint::Closed;

@@ -152,7 +152,7 @@ impl<'e, 'r> Pieces<'e, 'r> {
         self.narrow();
         match piece.len() {
             1 => {
-                let fate = self.decide(refused_by(error));
+                let fate = self.decide(Ending::failed(&HandlerError::failed(chain(error))));
                 self.known.insert(piece.start, fate);
                 self.left.push(piece);
             }
@@ -185,7 +185,7 @@ impl<'e, 'r> Pieces<'e, 'r> {
                 continue;
             }
             self.in_call = Some((piece.clone(), live.clone()));
-            match self.call(session, state, &live)? {
+            match self.call(session, state, &picked)? {
                 (Ending::Done, unfit) if unfit.is_empty() || !self.holds_after_dead => {
                     self.finish(piece, picked, unfit);
                 }
@@ -280,11 +280,11 @@ impl<'e, 'r> Pieces<'e, 'r> {
         &mut self,
         session: &mut HandlerSession<'_>,
         state: &mut LaneState,
-        live: &[usize],
+        picked: &Picked,
     ) -> Result<(Ending, Vec<(usize, Fate)>)> {
+        let live = &picked.live;
         let entries: Vec<&EntryRow> = live.iter().map(|place| &self.entries[*place]).collect();
-        let is_whole = !self.is_narrowing && self.aside.is_empty();
-        let check = if is_whole { Check::Only } else { Check::Alone };
+        let is_whole = !self.is_narrowing && self.aside.is_empty() && picked.others.is_empty();
         self.calls += 1;
         state.entered = Some(EntriesInHand {
             id: entries[0].id()?,
@@ -316,6 +316,9 @@ impl<'e, 'r> Pieces<'e, 'r> {
             session.undo()?;
             return Ok((Ending::Done, unfit));
         }
+        // What is put aside is written before the COMMIT, when nothing can be undone any more.
+        let is_whole = is_whole && unfit.is_empty();
+        let check = if is_whole { Check::Only } else { Check::Alone };
         let ending = keep_or_undo(self.reading, session, ended.whole, check)?;
         Ok((ending, unfit))
     }
@@ -392,9 +395,4 @@ fn keep_or_undo(
         Some(excuse) => Err(excuse),
         None => Ok(undone),
     }
-}
-
-/// Returns the ending of an entry whose work the database refused.
-fn refused_by(error: &Error) -> Ending {
-    Ending::failed(&HandlerError::failed(chain(error)))
 }

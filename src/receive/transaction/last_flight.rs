@@ -33,28 +33,49 @@ impl WorkerTransaction<'_, '_, '_> {
     ) -> Result<Option<Taken>> {
         self.shared.concurrency.flight_begins(self.state.worker);
         blame::heed_refusals(self.shared, self.state);
+        let is_shared = self.session.is_bundle_open();
         if settled.is_written_before()
-            && let Some(error) = self.session.leave_bundle()?
+            && self.is_checked(settled)
+            && let Some(error) = self.session.leave_checked()?
         {
-            self.run_again(taken, settled, &error)?;
+            let error = self.undone(error, is_shared);
+            self.take_apart(taken, settled, &error)?;
         }
         self.confirm_cancels(settled)?;
         let next = self.commit(taken, settled, is_chained);
-        let (Err(error), Some(refused)) = (&next, self.state.refused.take()) else {
+        let (Err(error), true) = (&next, self.state.refused.is_some()) else {
             return next;
         };
-        match refused {
-            Refused::Only(charge) => {
-                settled.refuse(charge.held.id, charge.decide(&self.shared.terms(), error));
-            }
-            Refused::Bundle => {
-                self.run_again(taken, settled, error)?;
-                self.confirm_cancels(settled)?;
-            }
+        if self.take_apart(taken, settled, error)? {
+            self.confirm_cancels(settled)?;
         }
         let next = self.commit(taken, settled, is_chained);
         self.state.refused = None;
         next
+    }
+
+    /// Returns whether deferred constraints are checked while the work can still be undone.
+    fn is_checked(&self, settled: &Settlement<'_>) -> bool {
+        let is_kept = |only: &Charge| only.is_kept || settled.has_done();
+        self.session.is_bundle_open() || blame::only(self.state).is_some_and(is_kept)
+    }
+
+    /// Charges the only message, whose work was undone, or runs those of the bundle again, one by
+    /// one; returns whether it ran any.
+    fn take_apart<'m>(
+        &mut self,
+        taken: &'m Taken,
+        settled: &mut Settlement<'m>,
+        error: &Error,
+    ) -> Result<bool> {
+        match self.state.refused.take() {
+            Some(Refused::Only(charge)) => {
+                settled.refuse(charge.held.id, charge.decide(&self.shared.terms(), error));
+                Ok(false)
+            }
+            Some(Refused::Bundle) => self.run_again(taken, settled, error).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn confirm_cancels(&mut self, settled: &mut Settlement<'_>) -> Result<()> {
@@ -78,10 +99,10 @@ impl WorkerTransaction<'_, '_, '_> {
         is_chained: bool,
     ) -> Result<Option<Taken>> {
         self.move_failed(settled)?;
+        let is_checked = self.is_checked(settled);
         let (shared, session) = (self.shared, &mut self.session);
         let ends = settled.ends();
         let is_shared = session.is_bundle_open();
-        let is_checked = is_shared || blame::only(self.state).is_some() && settled.has_done();
         let has_values = !ends.is_empty() || shared.limits.filter.is_some();
         let mut flight = session.last_flight(is_checked, has_values)?;
         push_removals(shared, &mut flight, settled, session.since_begin());

@@ -1,8 +1,8 @@
 //! A failure at COMMIT, or a conflict, is charged to whom it belongs and to nobody else.
 
-use crate::support::{Gate, PATIENCE, Place, eventually, next};
+use crate::support::{Gate, HOUR, PATIENCE, Place, eventually, next};
 use crossbeam_channel::unbounded;
-use outtray::{Backoff, DeadReason, HandlerError, Message, MessagingSession};
+use outtray::{Backoff, DeadReason, HandlerError, Message, MessagingSession, NewMessage};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -55,6 +55,28 @@ fn a_failure_at_commit_backs_off_counts_and_ends_with_the_constraints_text() {
         (place.count("effect"), place.count("outtray.message")),
         (1, 0)
     );
+}
+
+#[test]
+fn one_that_fails_at_commit_is_charged_with_the_burial_of_what_was_beside_it() {
+    let mut place = Place::watchful();
+    place.sql(ONCE);
+    place.send_new(NewMessage::json("numbers", &1).unwrap().expires_in(HOUR));
+    place.send("numbers", &7);
+    place.make_expired();
+
+    let receiver = place.messaging.receiver("numbers");
+    let receiver = receiver.messages_per_transaction(2).max_attempts(2);
+    let receiver = receiver.backoff(Backoff::fixed(HOUR));
+    let report = receiver.drain(|session, message: Message<i32>| insert(session, message.payload));
+
+    let report = report.unwrap();
+    assert_eq!((report.retried, report.dead), (1, 1));
+    // Nobody could have it before it was charged.
+    let together = "outtray.dead_letter JOIN outtray.scheduled
+        ON scheduled.xmin::text = dead_letter.xmin::text AND scheduled.attempts = 1";
+    assert_eq!(place.count(together), 1);
+    assert_eq!(place.count("effect"), 1);
 }
 
 #[test]
