@@ -141,18 +141,14 @@ fn until_empty(
     let mut made_due = MadeDue::default();
     let mut troubles = DrainTroubles::new();
     let mut used_up_at = None;
-    let mut connection = shared.base.dedicated.take()?;
-    shared.base.process.configs.read(&mut connection)?;
-    shared.base.process.configs.refuse_log(&shared.topic)?;
-    give_up(&mut shared.base.upkeep(&mut connection))?;
+    let mut connection = connected(shared, &mut troubles, stop)?;
     while !shared.progress.is_over() {
-        let has_moved = match look_after(shared, &mut connection) {
-            Ok(Some(has_moved)) => has_moved,
+        let (has_moved, trouble) = match look_after(shared, &mut connection) {
+            Ok(Some(has_moved)) => (has_moved, None),
             Ok(None) => continue,
-            Err(error) => {
-                troubles.meet(error, connection.client().is_closed(), stop)?;
-                continue;
-            }
+            Err(error) if connection.client().is_closed() => return Err(error),
+            // Mostly about other topics: what is ready here need not wait for them.
+            Err(error) => (false, Some(error)),
         };
         let retried = shared.progress.retried.load(Ordering::Relaxed);
         let worked = take_turn(shared, &mut connection, state, stop);
@@ -174,7 +170,8 @@ fn until_empty(
                 if has_moved || is_retried {
                     continue;
                 }
-                match has_rest(shared, &mut connection, extent, &mut made_due) {
+                let has_rest = || has_rest(shared, &mut connection, extent, &mut made_due);
+                match trouble.map_or_else(has_rest, Err) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => troubles.meet(error, connection.client().is_closed(), stop)?,
@@ -191,6 +188,21 @@ fn until_empty(
     }
     give_back(shared, connection);
     Ok(())
+}
+
+/// Returns a connection, once it is known how the topic is set up and what is to be given up.
+fn connected(
+    shared: &SharedState,
+    troubles: &mut DrainTroubles,
+    stop: &Stop,
+) -> Result<Connection> {
+    let mut connection = shared.base.dedicated.take()?;
+    shared.base.process.configs.read(&mut connection)?;
+    shared.base.process.configs.refuse_log(&shared.topic)?;
+    while let Err(error) = give_up(&mut shared.base.upkeep(&mut connection)) {
+        troubles.meet(error, connection.client().is_closed(), stop)?;
+    }
+    Ok(connection)
 }
 
 /// What keeps a drain from its work.

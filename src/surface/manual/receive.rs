@@ -257,36 +257,25 @@ impl Messaging {
     fn find(&self, connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
         look_at_clock(&self.base().process.observers, connection);
         // Without receivers nobody else does it.
-        let mut has_moved = self.by_hand().takes_move();
-        if has_moved {
-            self.move_due(connection)?;
-        }
+        let is_moved = self.by_hand().takes_move();
+        let moved = is_moved.then(|| self.move_due(connection));
         let mut found = claim_near(connection, wanted)?;
-        let is_sure = found.is_sure && has_moved;
-        if found.is_full || is_sure {
+        if found.is_full || found.is_sure && matches!(moved, Some(Ok(_))) {
             return Ok(found);
         }
-        if !has_moved {
-            has_moved = match self.move_due(connection) {
-                Ok(has_moved) => has_moved,
-                // What is leased is delivered, and the error met again.
-                Err(_) if !found.messages.is_empty() => return Ok(found),
-                Err(error) => return Err(error),
-            };
-        }
-        if found.is_sure && !has_moved {
+        let moved = moved.unwrap_or_else(|| self.move_due(connection));
+        if found.is_sure && !is_moved && matches!(moved, Ok(false)) {
             return Ok(found);
         }
         // What came back to its place is below the floors.
         let size = wanted.size - found.messages.len();
         let rest = claim_anywhere(connection, Wanted { size, ..wanted });
-        match rest {
-            Ok(rest) => found.add(rest),
-            // What is leased is delivered, and the error met again.
-            Err(_) if !found.messages.is_empty() => {}
-            Err(error) => return Err(error),
+        let rest = rest.map(|rest| found.add(rest));
+        // What is leased is delivered, and an error met again.
+        match rest.and(moved) {
+            Err(error) if found.messages.is_empty() => Err(error),
+            _ => Ok(found),
         }
-        Ok(found)
     }
 
     fn guard(

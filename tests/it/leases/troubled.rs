@@ -52,6 +52,22 @@ fn what_was_leased_by_hand_is_returned_whatever_befalls_other_topics() {
 }
 
 #[test]
+fn what_is_ready_is_taken_by_hand_though_what_is_due_elsewhere_cannot_be_moved() {
+    let mut place = Place::watchful();
+    place.send_new(NewMessage::json("other", &0).unwrap().delay(HOUR));
+    place.make_due();
+    refuse(&mut place, "DELETE", "scheduled");
+    place.send_all("jobs", 1..=3);
+
+    let first = place.jobs().receive::<i32>(HOUR).unwrap();
+    let others = place.jobs().receive_batch::<i32>(10, HOUR).unwrap();
+
+    assert_eq!((first.unwrap().payload, others.len()), (1, 2));
+    let error = place.jobs().receive::<i32>(HOUR).unwrap_err();
+    assert!(format!("{error:?}").contains("not now"), "{error:?}");
+}
+
+#[test]
 fn what_a_receiver_could_not_begin_goes_back_without_an_attempt() {
     let mut place = Place::watchful();
     let config = TopicConfig {

@@ -1,6 +1,6 @@
 //! A drain handles a topic on the caller's own thread, with whatever the caller has there.
 
-use crate::support::{HOUR, MINUTE, Place, client, done};
+use crate::support::{HOUR, MINUTE, Place, client};
 use outtray::{
     Backoff, BatchMessage, ErrorKind, HandlerError, Message, Messaging, NewMessage, Rate,
     TopicConfig,
@@ -375,26 +375,4 @@ fn a_drain_of_all_keeps_the_order_of_keys_and_works_under_leases_and_in_batches(
     assert_eq!(leased.unwrap().handled, 5);
     assert_eq!(seen, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
     assert_eq!((report.unwrap().handled, batched), (5, 5));
-}
-
-#[test]
-fn trouble_with_other_topics_ends_it_only_if_it_stays() {
-    let mut place = Place::new();
-    place.sql(
-        "CREATE SEQUENCE tries;
-         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN
-             IF nextval('tries') < 3 THEN RAISE EXCEPTION 'not now'; END IF;
-             RETURN OLD;
-         END $$;
-         CREATE TRIGGER refused BEFORE DELETE ON outtray.scheduled FOR EACH ROW EXECUTE FUNCTION refuse()",
-    );
-    send_for_later(&place, "others", 1, 1);
-    place.make_due();
-    place.send_all("numbers", 0..2);
-
-    let drained = place.messaging.drain("numbers", done).unwrap();
-
-    assert_eq!(drained.handled, 2);
-    assert_eq!(place.count("outtray.message WHERE topic = 'others'"), 1);
 }

@@ -5,6 +5,7 @@ mod backoff;
 mod batches;
 mod commits_that_fail;
 mod draining;
+mod drains_in_trouble;
 mod failed_messages;
 mod filters;
 mod handled_once;
