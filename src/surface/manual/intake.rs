@@ -9,6 +9,9 @@ use crate::words::{Filter, Result};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
+/// How long one call goes on to look where all that comes first has expired or cannot be read.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
 /// Where messages are taken from, and which.
 pub(crate) struct Intake<'a> {
     pub(crate) messaging: &'a Messaging,
@@ -26,7 +29,8 @@ impl Intake<'_> {
     ) -> Result<Vec<Delivery<T>>> {
         let wanted = self.wanted()?;
         let program = wanted.as_ref().map(|wanted| &wanted.program);
-        let taken = self.messaging.take_from(self.topics, n, lease, program);
+        let messaging = self.messaging;
+        let taken = messaging.take_from(self.topics, n, lease, program, LONGEST_LOOK);
         taken.map(|(batch, _)| batch)
     }
 

@@ -7,4 +7,5 @@ pub(crate) mod matching;
 pub(crate) mod receipt;
 pub(crate) mod receive;
 pub(crate) mod settle;
+pub(crate) mod sorting;
 pub(crate) mod wait;

@@ -1,38 +1,30 @@
 //! Taking messages by hand, under leases.
 
 use crate::connect::connection::Connection;
-use crate::leases::Proof;
-use crate::message::claimed::Claimed;
 use crate::message::floor::Floors;
-use crate::message::outcome::Outcome;
 use crate::observe::fields::told;
 use crate::rate_limit;
 use crate::receive::claim::Taken;
-use crate::receive::decide::refuse;
-use crate::receive::handler::Attempt;
 use crate::receive::lease::claim::{Wanted, check_lease, claim_anywhere, claim_near};
-use crate::receive::options::{DEFAULT_LEASE, Options, Terms};
+use crate::receive::options::{DEFAULT_LEASE, Options};
 use crate::receive::telling::look_at_clock;
 use crate::surface::manual::delivery::Delivery;
 use crate::surface::manual::intake::Intake;
-use crate::surface::manual::receipt::Receipt;
-use crate::surface::manual::settle::{LEAST_LEASE, settle_all};
+use crate::surface::manual::settle::LEAST_LEASE;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::threads::mutex::Mutex;
-use crate::words::sqlstate::is_refusal;
 use crate::words::topic;
 use crate::words::topic_config::Rate;
-use crate::words::{DeadReason, Error, Lineage, Message, Program, Result, TopicConfig, chain};
+use crate::words::{Error, Program, Result, TopicConfig};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long a message is left alone that could not be ended.
-const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// Most messages of one batch: all of them are in memory.
 const MAX_BATCH: usize = 10_000;
+/// How many messages a look takes that follows one at nothing else.
+const CROWD: usize = 256;
 
 impl Topic<'_> {
     /// Takes the next message under a lease, if one is ready. Nobody else gets it for this long;
@@ -43,9 +35,11 @@ impl Topic<'_> {
     /// The attempt counts from now on; the limit is the topic's
     /// [`max_attempts`](crate::TopicConfig::max_attempts), by default 10. A message that is over
     /// the limit, has expired, or has a payload that does not fit `T` becomes a dead letter, and
-    /// the next one is taken. A paused topic returns `None`, and so does one that is over its
-    /// [`rate`](crate::TopicConfig::rate) or has [`max_in_work`](crate::TopicConfig::max_in_work)
-    /// messages in work. Strict order and the rate of each key apply to receivers only, not here.
+    /// the next one is taken; where thousands of these come first, a call may return `None` after a
+    /// second, and the next call goes on. A paused topic returns `None`, and so does one that is
+    /// over its [`rate`](crate::TopicConfig::rate) or has
+    /// [`max_in_work`](crate::TopicConfig::max_in_work) messages in work. Strict order and the rate
+    /// of each key apply to receivers only, not here.
     ///
     /// # Errors
     /// `Invalid` for a bad topic name or a lease out of range, `SchemaMissing`, `Unavailable`,
@@ -116,14 +110,17 @@ impl Messaging {
     }
 
     /// Takes messages, those that a filter wants if there is one. Returns them, and when to come
-    /// back although nobody tells of more: a rate or a limit held some back.
+    /// back although nobody tells of more: a rate or a limit held some back, or after so long all
+    /// that was found had expired or could not be read.
     pub(crate) fn take_from<T: DeserializeOwned>(
         &self,
         topics: &[&str],
         n: usize,
         lease: Option<Duration>,
         filter: Option<&Program>,
+        longest: Duration,
     ) -> Result<(Vec<Delivery<T>>, Option<Duration>)> {
+        let until = Instant::now() + longest;
         if topics.is_empty() {
             return Err(Error::invalid("there is no topic to receive from"));
         }
@@ -147,7 +144,7 @@ impl Messaging {
             if batch.len() == n {
                 break;
             }
-            match self.take(topic, n, lease, filter, &mut batch) {
+            match self.take(topic, (n, until), lease, filter, &mut batch) {
                 Ok(wait) => again = [again, wait].into_iter().flatten().min(),
                 Err(error) if batch.is_empty() => return Err(error),
                 Err(error) => {
@@ -163,12 +160,12 @@ impl Messaging {
         Ok((batch, again))
     }
 
-    /// Adds messages of one topic until the batch has `n`, or there are no more. Returns when there
-    /// may be more all the same.
+    /// Adds messages of one topic until the batch has `n`, there are no more, or it is late.
+    /// Returns when there may be more all the same.
     fn take<T: DeserializeOwned>(
         &self,
         topic: &str,
-        n: usize,
+        (n, until): (usize, Instant),
         lease: Option<Duration>,
         filter: Option<&Program>,
         batch: &mut Vec<Delivery<T>>,
@@ -178,6 +175,7 @@ impl Messaging {
             None => self.by_hand().floors(&topic),
             Some(_) => passing_over(),
         };
+        let mut crowd = 0;
         while batch.len() < n {
             let mut connection = self.pooled()?;
             base.process.configs.refresh(&mut *connection)?;
@@ -187,11 +185,12 @@ impl Messaging {
                 return Ok(None);
             }
             let config = setting.as_ref().map(|setting| &setting.config);
+            let has_rate = config.is_some_and(|config| config.rate.is_some());
             let lease = lease_of(lease, config);
             let wanted = Wanted {
                 topic: &topic,
                 floors: &floors,
-                size: n - batch.len(),
+                size: crowd.max(n - batch.len()),
                 lease,
                 filter,
                 max_in_work: config.and_then(|config| config.max_in_work),
@@ -208,20 +207,18 @@ impl Messaging {
             drop(connection);
             let terms = Options::default().terms(config);
             let (is_full, wait) = (found.is_full, found.wait);
-            // All are guarded before any is decoded: what panics gives back the others.
-            let guard = |message: Claimed| {
-                let refused = refuse(&message, message.attempts, 0, &terms);
-                let receipt = self.guard(&topic, &message, &terms, lease);
-                (receipt, message, refused)
-            };
-            let guarded: Vec<_> = found.messages.into_iter().map(guard).collect();
-            if !guarded.is_empty() {
-                base.waker.due_in(lease);
-            }
-            self.sort(guarded, &terms, batch)?;
+            let guarded = self.guard_all(found.messages, &topic, &terms, lease);
+            let before = batch.len();
+            self.sort(guarded, &terms, n, batch)?;
             if !is_full {
                 return Ok(wait);
             }
+            if Instant::now() >= until {
+                return Ok(Some(Duration::ZERO));
+            }
+            // Tokens of a rate are for messages that begin.
+            let is_crowd = batch.len() == before && !has_rate;
+            crowd = if is_crowd { CROWD } else { 0 };
         }
         Ok(None)
     }
@@ -277,87 +274,6 @@ impl Messaging {
             _ => Ok(found),
         }
     }
-
-    fn guard(
-        &self,
-        topic: &Arc<str>,
-        message: &Claimed,
-        terms: &Terms,
-        lease: Duration,
-    ) -> Receipt {
-        let asked = &self.base().waker.asked;
-        let slot = self.by_hand().slot(asked);
-        Receipt {
-            messaging: self.clone(),
-            topic: Arc::clone(topic),
-            proof: Proof::of(message),
-            lineage: Lineage::of(&message.headers),
-            attempt: message.attempts + 1,
-            max_attempts: terms.max_attempts,
-            lease,
-            delivered: None,
-            cancel: slot.enter(message.held.id, message.attempts + 1, asked),
-            is_settled: Arc::new(AtomicBool::new(false)),
-            slot,
-        }
-    }
-
-    /// Adds to the batch what can be delivered, and ends the rest.
-    fn sort<T: DeserializeOwned>(
-        &self,
-        guarded: Vec<(Receipt, Claimed, Option<Outcome>)>,
-        terms: &Terms,
-        batch: &mut Vec<Delivery<T>>,
-    ) -> Result<()> {
-        let mut refused = Vec::new();
-        for (mut receipt, claimed, refusal) in guarded {
-            if let Some(outcome) = refusal {
-                refused.push((receipt, outcome));
-                continue;
-            }
-            match decode(&receipt, &claimed, terms) {
-                Ok(message) => {
-                    receipt.start(&claimed);
-                    batch.push(Delivery::new(message, receipt));
-                }
-                Err(error) => {
-                    let reason = DeadReason::Undecodable;
-                    let outcome = Outcome::dead(receipt.attempt, reason, chain(&error));
-                    refused.push((receipt, outcome));
-                }
-            }
-        }
-        self.end_refused(&refused)
-    }
-
-    /// Ends what is not to be delivered. What the database does not let end waits: nothing else is
-    /// held up by it.
-    fn end_refused(&self, refused: &[(Receipt, Outcome)]) -> Result<()> {
-        let outcomes: Vec<_> = refused
-            .iter()
-            .map(|(receipt, outcome)| (receipt, outcome.clone()))
-            .collect();
-        match settle_all(self, &outcomes) {
-            Err(error) if is_refusal(&error) => {}
-            settled => return settled.map(drop),
-        }
-        for (receipt, outcome) in refused {
-            let Err(error) = settle_all(self, &[(receipt, outcome.clone())]) else {
-                continue;
-            };
-            let (topic, why) = (&receipt.topic, chain(&error));
-            tracing::warn!(
-                topic = told(topic),
-                error = told(&why),
-                "topic {topic}: message {} is left alone for {LEFT_ALONE:?}: {why}",
-                receipt.id()
-            );
-            let attempts = receipt.attempt.saturating_sub(1);
-            let later = Outcome::put_off(attempts, LEFT_ALONE, why);
-            settle_all(self, &[(receipt, later)])?;
-        }
-        Ok(())
-    }
 }
 
 /// Returns for how long a message is leased: as the caller says, else the topic.
@@ -370,15 +286,4 @@ fn lease_of(named: Option<Duration>, config: Option<&TopicConfig>) -> Duration {
 /// to look.
 fn passing_over() -> Arc<Mutex<Floors>> {
     Arc::new(Mutex::new(Floors::new()))
-}
-
-fn decode<T: DeserializeOwned>(
-    receipt: &Receipt,
-    claimed: &Claimed,
-    terms: &Terms,
-) -> Result<Message<T>> {
-    let cancel = receipt.cancel.clone();
-    Attempt::of(&receipt.topic, claimed, 0, terms, cancel)
-        .incoming()
-        .decode()
 }

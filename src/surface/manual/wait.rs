@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 /// The longest: others may put tokens back that they did not need, and tell nobody.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The longest time between two looks at the deadline, and at what interrupts the wait.
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
 
 impl Topic<'_> {
     /// Like [`receive`](Self::receive), but waits up to this long for a message; see
@@ -93,7 +95,7 @@ impl Messaging {
         let deadline = wait.deadline();
         wait.check()?;
         let filter = wanted.map(|wanted| &wanted.program);
-        let (batch, _) = self.take_from(topics, n, lease, filter)?;
+        let (batch, _) = self.take_from(topics, n, lease, filter, LONGEST_LOOK)?;
         let stations = Station::shared(topics);
         let (false, Some(first)) = (!batch.is_empty(), stations.first()) else {
             return Ok(batch);
@@ -111,7 +113,7 @@ impl Messaging {
             let started = Instant::now();
             let (batch, again) = match wanted.and_then(|wanted| wanted.too_early(started)) {
                 Some(early) => (Vec::new(), Some(early)),
-                None => self.take_from(topics, n, lease, filter)?,
+                None => self.take_from(topics, n, lease, filter, LONGEST_LOOK)?,
             };
             let now = Instant::now();
             if let Some(wanted) = wanted.filter(|_| again.is_none()) {

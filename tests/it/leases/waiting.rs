@@ -1,6 +1,6 @@
 //! Waiting for a message to take.
 
-use crate::support::{MINUTE, NO_POLLING, PATIENCE, Place, eventually, process};
+use crate::support::{HOUR, MINUTE, NO_POLLING, PATIENCE, Place, eventually, process};
 use crossbeam_channel::bounded;
 use outtray::{Messaging, NewMessage, Rate, TopicConfig};
 use std::thread;
@@ -177,4 +177,29 @@ fn who_waits_at_a_rate_gets_as_much_as_the_rate_allows() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[test]
+fn a_wait_is_over_in_time_where_a_crowd_comes_first_that_cannot_be_read() {
+    let mut place = Place::watchful();
+    place.sql(
+        "INSERT INTO outtray.message (topic, rank, id, payload)
+             SELECT 'jobs', 0, gen_random_uuid(), '\"none\"' FROM generate_series(1, 5000)",
+    );
+    place.send_all("jobs", 1..=3);
+
+    let wait = Duration::from_millis(100);
+    let taken = place.jobs().receive_timeout::<i32>(wait, HOUR);
+
+    assert!(taken.unwrap().is_none());
+    assert!(place.count("outtray.message") > 3, "not all were looked at");
+    let mut first = None;
+    eventually("the first that can be read is there", || {
+        first = place.jobs().receive::<i32>(HOUR).unwrap();
+        first.is_some()
+    });
+    assert_eq!(first.map(|first| first.payload), Some(1));
+    // What was taken with it went back.
+    assert_eq!(place.count("outtray.dead_letter"), 5_000);
+    assert_eq!(place.count("outtray.message WHERE attempts = 0"), 2);
 }
