@@ -2,7 +2,7 @@
 //! dependent messages, and forgetting outcomes.
 
 use crate::cancel::{self, Which};
-use crate::connect::apart::apart;
+use crate::connect::apart::{apart, in_parts};
 use crate::connect::connection::Connection;
 use crate::db::Run;
 use crate::message::end::End;
@@ -10,10 +10,11 @@ use crate::observe::event::Event;
 use crate::observe::observers::Observers;
 use crate::on_end::write_ends;
 use crate::wake::waker::Waker;
-use crate::words::Result;
+use crate::words::{Error, Result};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+const DOING: &str = "cancelling messages";
 /// Messages that one transaction cancels.
 const CANCEL_LIMIT: usize = 5_000;
 /// Requests to give messages up that are known at a time; the latest.
@@ -26,6 +27,8 @@ pub(crate) struct Cancelling {
     pub(crate) removed: Vec<(String, End)>,
     /// What is in somebody's hands.
     pub(crate) asked: Vec<Uuid>,
+    /// What the database has against removing some.
+    pub(crate) refused: Option<Error>,
 }
 
 impl Cancelling {
@@ -77,7 +80,7 @@ pub(crate) fn cancel(
 ) -> Result<()> {
     let mut done: HashSet<Uuid> = HashSet::new();
     for some in left.chunks(CANCEL_LIMIT) {
-        let (removed, asked) = apart(connection, "cancelling messages", |open| {
+        let (removed, asked) = apart(connection, DOING, |open| {
             let gone = cancel::remove(open, some, Which::All)?;
             write_ends(open, &gone)?;
             if gone.len() == some.len() {
@@ -102,18 +105,23 @@ pub(crate) fn cancel(
 }
 
 /// Removes those of the messages that wait and that somebody still asks to be given up. What is in
-/// somebody's hands is left alone.
+/// somebody's hands is left alone, and so is what the database does not let go.
 fn remove(connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
-    apart(connection, "cancelling messages", |open| {
-        let removed = cancel::remove(open, ids, Which::Asked)?;
-        write_ends(open, &removed)?;
-        // There may be more requests than are known at a time, and these would keep the others out.
-        cancel::forget(open, &removed)?;
-        Ok(Cancelling {
-            removed,
-            asked: Vec::new(),
-        })
-    })
+    let mut found = Cancelling::default();
+    let refused = in_parts(ids, |some| {
+        let removed = apart(connection, DOING, |open| {
+            let removed = cancel::remove(open, some, Which::Asked)?;
+            write_ends(open, &removed)?;
+            // There may be more requests than are known at a time, and these would keep the others
+            // out.
+            cancel::forget(open, &removed)?;
+            Ok(removed)
+        })?;
+        found.removed.extend(removed);
+        Ok(())
+    })?;
+    found.refused = refused;
+    Ok(found)
 }
 
 /// Removes messages that are to be given up and that came back to where they wait, since nobody

@@ -3,8 +3,9 @@
 
 use crate::cancel;
 use crate::cancel::ends::{self, ASKED_LIMIT, Cancelling};
+use crate::observe::fields::told;
 use crate::wake::round::{Polled, Round, Work};
-use crate::words::{MessageId, Result, limits};
+use crate::words::{MessageId, Result, chain, limits};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -36,7 +37,9 @@ impl Round for Cancellations {
         if !ids.is_empty() {
             cancel::prune(work.connection, &ids)?;
         }
-        let may_be_more = limits::count(ids.len()) >= ASKED_LIMIT && !removed.removed.is_empty();
+        // Of those that were refused together, not all may have had their turn.
+        let is_part = limits::count(ids.len()) >= ASKED_LIMIT || removed.refused.is_some();
+        let may_be_more = is_part && !removed.removed.is_empty();
         self.next = may_be_more.then(Instant::now);
         self.paid_for = Some(Instant::now() + started.elapsed() * SHARE);
         let tracked = removed.tracked();
@@ -61,6 +64,13 @@ impl Round for Cancellations {
 /// and announces those that wait. Returns the ids, and what was removed.
 pub(crate) fn hear(work: &mut Work<'_>) -> Result<(Vec<Uuid>, Cancelling)> {
     let (ids, removed) = ends::remove_asked(work.connection)?;
+    if let Some(error) = &removed.refused {
+        let why = chain(error);
+        tracing::warn!(
+            error = told(&why),
+            "cancelled messages stay where they are: {why}"
+        );
+    }
     let asked = ids.iter().copied().map(MessageId);
     work.waker.asked.replace(asked.collect());
     removed.announce(work.waker);

@@ -18,7 +18,7 @@ use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::message::end::{End, How};
 use crate::words::limits::micros;
 use crate::words::new_message::ReadyWhen;
-use crate::words::{DeadReason, Outgoing, Result};
+use crate::words::{DeadReason, Error, Outgoing, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -53,6 +53,8 @@ pub(crate) struct Changed {
     pub(crate) in_hand: usize,
     /// Messages that became dead letters, by topic, with their ends. None was in its key's line.
     pub(crate) orphans: Vec<(String, End)>,
+    /// What the database has against letting some go.
+    pub(crate) refused: Option<Error>,
 }
 
 impl Changed {
@@ -73,6 +75,7 @@ impl Changed {
             (one, two) => one.or(two),
         };
         self.orphans.append(&mut other.orphans);
+        self.refused = other.refused.or(self.refused.take());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Releases messages that come after others, in transactions of their own.
 
-use crate::connect::apart::apart;
+use crate::connect::apart::{apart, in_parts};
 use crate::connect::connection::Connection;
 use crate::dependencies::{self, Changed, Place};
 use crate::message::report;
@@ -36,8 +36,8 @@ pub(crate) fn look(
 }
 
 /// Looks at some of the messages that wait for others, from `place` on. Returns where to go on;
-/// nothing at the end. Goes on, too, when somebody holds what the end of one of them is written to:
-/// it is looked at the next time.
+/// nothing at the end. Goes on, too, when somebody holds what the end of one of them is written to,
+/// or the database does not let one of them go: it is looked at the next time.
 pub(crate) fn sweep(
     connection: &mut Connection,
     observers: &Observers,
@@ -47,9 +47,14 @@ pub(crate) fn sweep(
     if waiting.is_empty() {
         return Ok((Changed::default(), None));
     }
-    let looked = match settle(connection, observers, &waiting, None) {
-        Err(error) if is_held_up(&error) => Changed::default(),
-        looked => looked?,
+    let mut looked = Changed::default();
+    let refused = in_parts(&waiting, |some| {
+        looked.add(settle(connection, observers, some, None)?);
+        Ok(())
+    });
+    looked.refused = match refused {
+        Err(error) if is_held_up(&error) => None,
+        refused => refused?,
     };
     let is_last = (waiting.len() as i64) < dependencies::LOOK_LIMIT;
     Ok((looked, waiting.pop().filter(|_| !is_last)))

@@ -12,7 +12,7 @@ use crate::observe::fields::told;
 use crate::threads::cost::Cost;
 use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
-use crate::words::Result;
+use crate::words::{Result, chain};
 use crossbeam_channel::after;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -136,6 +136,13 @@ impl Round for Dependents {
 /// Tells of what a look changed: when the first of those that were released is due, and which of
 /// those that never will be somebody may wait for.
 fn announce(looked: &Changed, waker: &Waker) {
+    if let Some(error) = &looked.refused {
+        let why = chain(error);
+        tracing::warn!(
+            error = told(&why),
+            "messages that come after others wait on: {why}"
+        );
+    }
     if let Some(delay) = looked.soonest {
         waker.due_in_all(delay);
     }

@@ -136,3 +136,27 @@ fn many_are_cancelled_in_one_call_and_each_is_answered_for() {
     assert_eq!(awaited(&place.messaging, in_work).how, How::Done);
     receiver.stop(PATIENCE);
 }
+
+#[test]
+fn a_message_that_the_database_does_not_let_go_keeps_no_other_request_from_being_met() {
+    let mut place = Place::watchful();
+    place.sql(
+        "INSERT INTO outtray.message (topic, rank, id, payload)
+             SELECT 'mail', 0, gen_random_uuid(), CASE n WHEN 50 THEN '0' ELSE '1' END::json
+             FROM generate_series(1, 100) AS n;
+         INSERT INTO outtray.cancellation (topic, id) SELECT topic, id FROM outtray.message;
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF OLD.payload::text = '0' THEN RAISE EXCEPTION 'not this one'; END IF;
+             RETURN OLD;
+         END $$;
+         CREATE TRIGGER refused BEFORE DELETE ON outtray.message FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+
+    let _receiver = place.idle_receiver();
+
+    eventually("the others are removed", || {
+        place.count("outtray.message") == 1
+    });
+    assert_eq!(place.count("outtray.cancellation"), 1);
+}

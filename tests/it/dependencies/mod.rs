@@ -1,5 +1,6 @@
 //! A message that comes after others is delivered after all of them, once.
 
+mod held_up;
 mod stopping;
 
 use crate::support::{
@@ -327,25 +328,6 @@ fn one_after_a_message_that_will_never_be_done_becomes_a_dead_letter() {
     );
     place.messaging.topic("b").redrive(second).unwrap();
     assert_eq!((place.drained("b"), place.drained("c")), (1, 1));
-}
-
-#[test]
-fn one_that_is_a_dead_letter_already_stops_no_other() {
-    let mut place = Place::watchful();
-    let first = place.send_new(tracked("a", 1));
-    for payload in [0, 1] {
-        place.send_new(tracked("b", payload).after(&[first]));
-    }
-    place.sql(
-        "INSERT INTO outtray.dead_letter (topic, id, rank, attempts, reason, error, sent_at, payload)
-            SELECT topic, id, rank, 1, 'rejected', 'by hand', sent_at, payload
-            FROM outtray.scheduled WHERE payload::text = '0'",
-    );
-    place.messaging.cancel(first).unwrap();
-    let _upkeep = place.idle_receiver();
-
-    eventually("the other is", || place.dead_letters("b").len() == 2);
-    assert_eq!(place.count("outtray.scheduled"), 1);
 }
 
 #[test]
