@@ -103,7 +103,11 @@ impl MessagingSession<'_> {
         }
         let is_idle = matches!(self.transaction.state, TransactionState::Idle(_));
         if !is_idle && let Err(error) = self.transaction.restore() {
-            return Err(refused(error, || self.outbox.ids()));
+            return Err(match failure(&error).is_lost() {
+                // COMMIT was not sent.
+                true => classify(error, "putting a connection back as it was"),
+                false => refused(error, Vec::new),
+            });
         }
         if self.commit_published()? {
             return Ok(());

@@ -192,3 +192,25 @@ fn a_conflict_that_another_server_met_at_commit_costs_a_message_no_attempt() {
     });
     assert!(place.dead_letters("jobs").is_empty());
 }
+
+#[test]
+fn a_connection_that_breaks_before_the_commit_leaves_nothing_unknown() {
+    let place = place();
+    let mut other = client(&place.url);
+
+    let ended = place.messaging.session(|session| {
+        session.send_message("jobs", &1)?;
+        session.execute("SET application_name = 'mine'", &[])?;
+        let process: i32 = session.query("SELECT pg_backend_pid()", &[])?[0].get(0);
+        other.execute("SELECT pg_terminate_backend($1)", &[&process])?;
+        let is_there = "SELECT FROM pg_stat_activity WHERE pid = $1";
+        eventually("it is gone", || {
+            other.query(is_there, &[&process]).unwrap().is_empty()
+        });
+        Ok(())
+    });
+
+    let error = ended.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.unknown_ids().is_empty());
+}
