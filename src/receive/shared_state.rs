@@ -88,6 +88,8 @@ pub(crate) struct SharedState {
     pub(crate) server_processes: Vec<AtomicI32>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
+    /// How often a conflict ended the work on a message under a lease.
+    conflicts: Mutex<HashMap<MessageId, u32>>,
     /// How often a COMMIT of several messages was refused.
     pub(crate) refusals: AtomicUsize,
     /// Whether a COMMIT of several messages was refused, whatever became of it.
@@ -127,6 +129,7 @@ impl SharedState {
             hands: Arc::default(),
             asking: Asking::default(),
             losses: Mutex::new(HashMap::new()),
+            conflicts: Mutex::new(HashMap::new()),
             refusals: AtomicUsize::new(0),
             meets_refusals: AtomicBool::new(false),
             strays: Mutex::new(HashMap::new()),
@@ -258,6 +261,11 @@ impl SharedState {
     /// Counts a broken connection against a message; returns how many there were.
     pub(crate) fn count_loss(&self, id: MessageId) -> u32 {
         count(&self.losses, id)
+    }
+
+    /// Counts a conflict against a message under a lease; returns how many there were.
+    pub(crate) fn count_conflict(&self, id: MessageId) -> u32 {
+        count(&self.conflicts, id)
     }
 
     /// Notes that a message could not be settled; returns how long to leave it alone: longer each

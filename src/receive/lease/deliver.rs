@@ -120,10 +120,7 @@ impl LeaseWorker<'_, '_> {
             Ending::Done => match spans::within(settling(shared, message), |_| {
                 commit(shared, session, proof, &mut self.state.deliveries)
             }) {
-                Ok(()) => {
-                    self.state.conflicts = 0;
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(error) if self.is_lost(proof, &error) => return Ok(()),
                 Err(error) => self.trouble(message, &error),
             },
@@ -186,13 +183,12 @@ impl LeaseWorker<'_, '_> {
                 _ => Err(failed()),
             },
             ErrorKind::Conflict => {
-                self.state.conflicts += 1;
-                if self.state.conflicts > MAX_CONFLICTS {
-                    self.state.conflicts = 0;
+                let conflicts = self.shared.count_conflict(message.held.id) % (MAX_CONFLICTS + 1);
+                if conflicts == 0 {
                     return Err(failed());
                 }
                 // Not all at once again.
-                let delay = fastrand::u64(5..50) * u64::from(self.state.conflicts);
+                let delay = fastrand::u64(5..50) * u64::from(conflicts);
                 let delay = Duration::from_millis(delay);
                 Ok(Outcome::put_off(message.attempts, delay, chain(error)))
             }

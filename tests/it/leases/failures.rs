@@ -196,3 +196,23 @@ fn a_message_whose_first_attempt_is_its_last_is_leased_alone() {
     assert_eq!(place.numbers(), [4, 0, 1, 0]);
     gate.open_for(5);
 }
+
+#[test]
+fn conflicts_of_many_messages_are_charged_to_none_of_them() {
+    let place = Place::watchful();
+    place.send_all("jobs", 0..12);
+    let conflicts = AtomicU32::new(0);
+    let receiver = place.leasing(MINUTE).workers(1).max_attempts(1);
+    let receiver = receiver.start(move |session, _: Message<i32>| {
+        if conflicts.fetch_add(1, Ordering::Relaxed) < 12 {
+            session.batch_execute("DO $$ BEGIN RAISE serialization_failure; END $$")?;
+        }
+        Ok(())
+    });
+
+    eventually("all are handled or dead", || {
+        place.numbers()[..3].iter().all(|some| *some == 0)
+    });
+    receiver.unwrap().stop(PATIENCE);
+    assert_eq!(place.dead_letters("jobs").len(), 0);
+}
