@@ -66,6 +66,8 @@ impl WorkerTransaction<'_, '_, '_> {
                 }
                 let outcome = self.handle(message, taken.crashes(message), Sharing::Again)?;
                 decided.push((&message.held, outcome));
+                // The next one has neither its settings nor its locks.
+                self.session.restore()?;
             }
         }
         if shared.options.is_strict {

@@ -289,3 +289,31 @@ fn a_message_that_breaks_its_connection_every_time_is_charged_in_the_end_and_no_
     assert_eq!(place.count("effect WHERE n >= 100"), 4);
     assert_eq!(place.count("outtray.message WHERE topic = 'sent'"), 4);
 }
+
+#[test]
+fn what_one_left_on_the_connection_when_it_ran_again_is_gone_before_the_next() {
+    let mut place = Place::watchful();
+    place.sql(ONCE);
+    place.send_all("numbers", [1, 7, 2]);
+    let mut runs = [0; 8];
+    let mut locks = Vec::new();
+
+    let receiver = place.messaging.receiver("numbers");
+    let receiver = receiver.messages_per_transaction(3);
+    let receiver = receiver.backoff(Backoff::fixed(HOUR));
+    let drained = receiver.drain(|session, message: Message<i32>| {
+        let run = &mut runs[usize::try_from(message.payload)?];
+        *run += 1;
+        if (message.payload, *run) == (1, 2) {
+            session.execute("SELECT pg_advisory_lock(7)", &[])?;
+            return Err(HandlerError::failed("not now"));
+        }
+        let held = "SELECT count(*) FROM pg_locks
+            WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objid = 7";
+        locks.push(session.query(held, &[])?[0].get::<_, i64>(0));
+        insert(session, message.payload)
+    });
+
+    assert_eq!(drained.unwrap().handled, 1);
+    assert_eq!(locks, [0; 5]);
+}
