@@ -41,6 +41,10 @@ impl<'m> Settlement<'m> {
         self.decided.extend(decided);
     }
 
+    pub(crate) fn decided(&mut self) -> &mut Vec<Decision<'m>> {
+        &mut self.decided
+    }
+
     /// Removes decisions about messages whose work was undone: those among `of` that were to be
     /// acknowledged, and those among `kept` that failed. Returns the ids of these messages.
     pub(crate) fn take_undone(

@@ -64,8 +64,16 @@ impl WorkerTransaction<'_, '_, '_> {
                 if self.is_held_up(message, &decided) {
                     continue;
                 }
-                let outcome = self.handle(message, taken.crashes(message), Sharing::Again)?;
-                decided.push((&message.held, outcome));
+                let handled = self.handle(message, taken.crashes(message), Sharing::Again);
+                match handled {
+                    Ok(outcome) => decided.push((&message.held, outcome)),
+                    Err(error) => {
+                        // Nobody holds what comes after it, if it committed.
+                        settled.add(std::mem::take(&mut decided));
+                        self.go_on(taken, settled.decided(), &[message], error)?;
+                        break;
+                    }
+                }
                 // The next one has neither its settings nor its locks.
                 self.session.restore()?;
             }

@@ -101,6 +101,7 @@ impl WorkerTransaction<'_, '_, '_> {
         self.move_failed(settled)?;
         let is_checked = self.is_checked(settled);
         let (shared, session) = (self.shared, &mut self.session);
+        let is_chained = is_chained && !session.is_spent();
         let ends = settled.ends();
         let is_shared = session.is_bundle_open();
         let has_values = !ends.is_empty() || shared.limits.filter.is_some();

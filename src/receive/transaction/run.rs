@@ -307,7 +307,7 @@ impl WorkerTransaction<'_, '_, '_> {
 
     /// Goes on with the other messages of a transaction that a handler committed; any other error
     /// ends it.
-    fn go_on<'m>(
+    pub(super) fn go_on<'m>(
         &mut self,
         taken: &Taken,
         decided: &mut Vec<Decision<'m>>,

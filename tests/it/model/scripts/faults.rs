@@ -104,8 +104,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "what the check before COMMIT refuses is charged to the neighbours too",
-        right: "                let outcome = self.handle(message, taken.crashes(message), Sharing::Again)?;\n",
-        wrong: "                let outcome = Charge::of(message, taken.crashes(message)).decide(&self.shared.terms(), error);\n",
+        right: "                let handled = self.handle(message, taken.crashes(message), Sharing::Again);\n",
+        wrong: "                let handled = Ok(Charge::of(message, taken.crashes(message)).decide(&self.shared.terms(), error));\n",
     },
     Fault {
         name: "what only COMMIT refuses is charged to the neighbours too",

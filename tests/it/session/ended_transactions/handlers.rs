@@ -5,7 +5,7 @@ use super::{
     check_neighbours, effects, handle, play,
 };
 use crate::support::{PATIENCE, eventually};
-use outtray::{Backoff, BatchMessage, DeadReason};
+use outtray::{Backoff, BatchMessage, DeadReason, Message};
 use std::time::Duration;
 
 #[test]
@@ -134,4 +134,37 @@ fn a_handler_whose_function_would_commit_has_failed() {
         assert_eq!(check_neighbours(&mut place, sql), 0);
         check_dead(&mut place, DeadReason::Exhausted, ATTEMPTS, sql);
     }
+}
+
+#[test]
+fn a_handler_that_commits_when_it_runs_again_leaves_its_neighbours_done_once() {
+    let mut place = effects();
+    place.sql("CREATE TABLE once (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+    place.send_all("numbers", 0..3);
+    let mut runs = [0; 3];
+
+    let receiver = place.messaging.receiver("numbers");
+    let receiver = receiver.messages_per_transaction(3).max_attempts(3);
+    let drained = receiver.drain(|session, message: Message<i32>| {
+        let n = message.payload;
+        let run = &mut runs[usize::try_from(n)?];
+        *run += 1;
+        session.execute("INSERT INTO public.effect VALUES ($1)", &[&n])?;
+        match (n, *run) {
+            // All three are undone, and run again one by one.
+            (2, 1) => session.batch_execute("INSERT INTO once VALUES (1), (1)")?,
+            (1, 2) => session.batch_execute(COMMITS[0])?,
+            _ => {}
+        }
+        Ok(())
+    });
+
+    assert_eq!(drained.unwrap().handled, 2);
+    assert_eq!(runs, [2, 2, 2]);
+    let done = place.client.query("SELECT n FROM effect ORDER BY n", &[]);
+    let done: Vec<i32> = done.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(done, [0, 1, 2]);
+    let dead = place.dead_letters("numbers").remove(0);
+    assert_eq!((dead.reason, dead.attempts), (DeadReason::Rejected, 1));
+    assert_eq!(dead.payload.to_string(), "1");
 }
