@@ -154,7 +154,7 @@ fn read(tail: &mut Tail, options: &ReadOptions, output: &mut Output) -> Result<(
                 continue;
             }
             Err(error) if options.follow && is_passing(error.kind()) => {
-                tracing::warn!("{error}");
+                tracing::warn!("cannot read the log, and tries again: {error}");
                 let _ = after(PAUSE).recv();
                 continue;
             }

@@ -163,7 +163,9 @@ fn a_follower_goes_on_when_the_database_does() {
 
     tunnel.fall_silent();
     tunnel.cut();
-    eventually("it has no database", || following.stderr().contains("WARN"));
+    eventually("it has no database", || {
+        following.stderr().contains("tries again")
+    });
     desk.done(&["send", "ledger", "2"]);
     tunnel.heal();
 
