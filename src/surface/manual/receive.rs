@@ -23,8 +23,30 @@ use std::time::{Duration, Instant};
 
 /// Most messages of one batch: all of them are in memory.
 const MAX_BATCH: usize = 10_000;
-/// How many messages a look takes that follows one at nothing else.
+/// After so many looks in a row at what cannot be delivered, one takes so many messages: what it
+/// takes beyond what is wanted goes back.
+const FEW: usize = 16;
 const CROWD: usize = 256;
+
+/// Looks in a row at what could not be delivered.
+#[derive(Default)]
+struct Crowd(usize);
+
+impl Crowd {
+    /// Returns how many messages to take, where so many are wanted.
+    fn size(&self, wanted: usize, config: Option<&TopicConfig>) -> usize {
+        // Tokens of a rate are for messages that begin.
+        let has_rate = config.is_some_and(|config| config.rate.is_some());
+        match self.0 >= FEW && !has_rate {
+            true => wanted.max(CROWD),
+            false => wanted,
+        }
+    }
+
+    fn note(&mut self, is_any_delivered: bool) {
+        self.0 = if is_any_delivered { 0 } else { self.0 + 1 };
+    }
+}
 
 impl Topic<'_> {
     /// Takes the next message under a lease, if one is ready. Nobody else gets it for this long;
@@ -175,7 +197,7 @@ impl Messaging {
             None => self.by_hand().floors(&topic),
             Some(_) => passing_over(),
         };
-        let mut crowd = 0;
+        let mut crowd = Crowd::default();
         while batch.len() < n {
             let mut connection = self.pooled()?;
             base.process.configs.refresh(&mut *connection)?;
@@ -185,12 +207,11 @@ impl Messaging {
                 return Ok(None);
             }
             let config = setting.as_ref().map(|setting| &setting.config);
-            let has_rate = config.is_some_and(|config| config.rate.is_some());
             let lease = lease_of(lease, config);
             let wanted = Wanted {
                 topic: &topic,
                 floors: &floors,
-                size: crowd.max(n - batch.len()),
+                size: crowd.size(n - batch.len(), config),
                 lease,
                 filter,
                 max_in_work: config.and_then(|config| config.max_in_work),
@@ -216,9 +237,7 @@ impl Messaging {
             if Instant::now() >= until {
                 return Ok(Some(Duration::ZERO));
             }
-            // Tokens of a rate are for messages that begin.
-            let is_crowd = batch.len() == before && !has_rate;
-            crowd = if is_crowd { CROWD } else { 0 };
+            crowd.note(batch.len() > before);
         }
         Ok(None)
     }
