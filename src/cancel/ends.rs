@@ -132,7 +132,10 @@ pub(crate) fn remove_asked(connection: &mut Connection) -> Result<(Vec<Uuid>, Ca
     if ids.is_empty() {
         return Ok((ids, Cancelling::default()));
     }
-    let removed = remove(connection, &ids)?;
-    cancel::mark_leased(connection, &ids)?;
+    let mut removed = remove(connection, &ids)?;
+    if let Err(error) = cancel::mark_leased(connection, &ids) {
+        // What was removed is to be told all the same.
+        removed.refused.get_or_insert(error);
+    }
     Ok((ids, removed))
 }

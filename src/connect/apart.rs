@@ -23,7 +23,7 @@ pub(crate) fn apart<R>(
 
 /// Does some work for all items at once or, where the database has something against that, for ever
 /// smaller parts of them, so that one item keeps no other from it. Returns what it has against
-/// those that are left.
+/// those that are left, or what else ended it.
 ///
 /// # Errors
 /// Nothing was done, for another reason.
@@ -35,12 +35,16 @@ pub(crate) fn in_parts<T>(
     let (mut refused, mut refused_at) = (None, None);
     while let Some(part) = left.pop() {
         let Err(error) = work(part) else { continue };
-        let is_refused = is_refusal(&error) && !is_held_up(&error);
-        if !is_refused && part.len() == items.len() {
+        let (is_refused, is_held_up) = (is_refusal(&error), is_held_up(&error));
+        if part.len() == items.len() && (is_held_up || !is_refused) {
             return Err(error);
         }
+        if !is_refused {
+            // None of the items is to blame.
+            return Ok(Some(error));
+        }
         let since = refused_at.get_or_insert_with(Instant::now);
-        if !is_refused || part.len() == 1 || since.elapsed() > PARTS_TIME {
+        if is_held_up || part.len() == 1 || since.elapsed() > PARTS_TIME {
             refused = Some(error);
             continue;
         }

@@ -143,12 +143,9 @@ fn until_empty(
     let mut used_up_at = None;
     let mut connection = connected(shared, &mut troubles, stop)?;
     while !shared.progress.is_over() {
-        let (has_moved, trouble) = match look_after(shared, &mut connection) {
-            Ok(Some(has_moved)) => (has_moved, None),
-            Ok(None) => continue,
-            Err(error) if connection.client().is_closed() => return Err(error),
-            // Mostly about other topics: what is ready here need not wait for them.
-            Err(error) => (false, Some(error)),
+        let looked = troubles.look_after(shared, &mut connection, stop)?;
+        let Some((has_moved, trouble)) = looked else {
+            continue;
         };
         let retried = shared.progress.retried.load(Ordering::Relaxed);
         let worked = take_turn(shared, &mut connection, state, stop);
@@ -157,6 +154,7 @@ fn until_empty(
             Ok(Worked::UsedUp(wait)) => {
                 let since = used_up_at.get_or_insert_with(Instant::now);
                 if since.elapsed() >= USED_UP_FOR {
+                    trouble.map_or(Ok(()), Err)?;
                     break;
                 }
                 let _ = pause::wait(stop, wait.unwrap_or(USED_UP_FOR));
@@ -216,6 +214,28 @@ impl DrainTroubles {
         DrainTroubles {
             in_a_row: 0,
             pause: Pause::new(),
+        }
+    }
+
+    /// Does what the drain owes others. Returns whether anything of that is to be handled, and the
+    /// trouble with it, which is mostly about other topics: what is ready here need not wait for
+    /// them. `None`: it is to be done again.
+    ///
+    /// # Errors
+    /// See [`meet`](Self::meet).
+    fn look_after(
+        &mut self,
+        shared: &SharedState,
+        connection: &mut Connection,
+        stop: &Stop,
+    ) -> Result<Option<(bool, Option<Error>)>> {
+        match look_after(shared, connection) {
+            Ok(has_moved) => Ok(has_moved.map(|has_moved| (has_moved, None))),
+            // Gone, or a handler left something there, and there is no other yet.
+            Err(error) if connection.is_closed() => self
+                .meet(error, connection.client().is_closed(), stop)
+                .map(|()| None),
+            Err(error) => Ok(Some((false, Some(error)))),
         }
     }
 

@@ -23,31 +23,6 @@ use std::time::{Duration, Instant};
 
 /// Most messages of one batch: all of them are in memory.
 const MAX_BATCH: usize = 10_000;
-/// After so many looks in a row at what cannot be delivered, one takes so many messages: what it
-/// takes beyond what is wanted goes back.
-const FEW: usize = 16;
-const CROWD: usize = 256;
-
-/// Looks in a row at what could not be delivered.
-#[derive(Default)]
-struct Crowd(usize);
-
-impl Crowd {
-    /// Returns how many messages to take, where so many are wanted.
-    fn size(&self, wanted: usize, config: Option<&TopicConfig>) -> usize {
-        // Tokens of a rate are for messages that begin.
-        let has_rate = config.is_some_and(|config| config.rate.is_some());
-        match self.0 >= FEW && !has_rate {
-            true => wanted.max(CROWD),
-            false => wanted,
-        }
-    }
-
-    fn note(&mut self, is_any_delivered: bool) {
-        self.0 = if is_any_delivered { 0 } else { self.0 + 1 };
-    }
-}
-
 impl Topic<'_> {
     /// Takes the next message under a lease, if one is ready. Nobody else gets it for this long;
     /// then it is delivered again unless it was settled. 1 ms to a day; `None` means the topic's
@@ -197,7 +172,6 @@ impl Messaging {
             None => self.by_hand().floors(&topic),
             Some(_) => passing_over(),
         };
-        let mut crowd = Crowd::default();
         while batch.len() < n {
             let mut connection = self.pooled()?;
             base.process.configs.refresh(&mut *connection)?;
@@ -211,7 +185,7 @@ impl Messaging {
             let wanted = Wanted {
                 topic: &topic,
                 floors: &floors,
-                size: crowd.size(n - batch.len(), config),
+                size: n - batch.len(),
                 lease,
                 filter,
                 max_in_work: config.and_then(|config| config.max_in_work),
@@ -229,15 +203,13 @@ impl Messaging {
             let terms = Options::default().terms(config);
             let (is_full, wait) = (found.is_full, found.wait);
             let guarded = self.guard_all(found.messages, &topic, &terms, lease);
-            let before = batch.len();
-            self.sort(guarded, &terms, n, batch)?;
+            self.sort(guarded, &terms, batch)?;
             if !is_full {
                 return Ok(wait);
             }
             if Instant::now() >= until {
                 return Ok(Some(Duration::ZERO));
             }
-            crowd.note(batch.len() > before);
         }
         Ok(None)
     }
@@ -277,6 +249,13 @@ impl Messaging {
         let moved = is_moved.then(|| self.move_due(connection));
         let mut found = claim_near(connection, wanted)?;
         if found.is_full || found.is_sure && matches!(moved, Some(Ok(_))) {
+            if let Some(Err(error)) = moved {
+                // Not more than once a second.
+                tracing::warn!(
+                    error = told(&error),
+                    "what is due stays where it is: {error}"
+                );
+            }
             return Ok(found);
         }
         let moved = moved.unwrap_or_else(|| self.move_due(connection));

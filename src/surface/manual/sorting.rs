@@ -69,19 +69,16 @@ impl Messaging {
         }
     }
 
-    /// Adds to a batch of `n` what can be delivered, gives back what is too much, and ends the
-    /// rest.
+    /// Adds to a batch what can be delivered, and ends the rest.
     pub(super) fn sort<T: DeserializeOwned>(
         &self,
         guarded: Vec<Guarded>,
         terms: &Terms,
-        n: usize,
         batch: &mut Vec<Delivery<T>>,
     ) -> Result<()> {
         let mut refused = Vec::new();
         for (mut receipt, claimed, refusal) in guarded {
-            let is_surplus = || (batch.len() == n).then_some(Outcome::GiveBack);
-            if let Some(outcome) = refusal.or_else(is_surplus) {
+            if let Some(outcome) = refusal {
                 refused.push((receipt, outcome));
                 continue;
             }
