@@ -28,7 +28,11 @@ wanted AS MATERIALIZED (
     SELECT looked_at.id, looked_at.rank
     FROM looked_at
     WHERE ($6::text IS NULL OR strpos(lower(looked_at.error), lower($6::text)) > 0)
-        AND ($12::text IS NULL OR outtray.error_shape(looked_at.error) = $12::text)
+        -- A browser sends each line break as two characters.
+        AND (
+            $12::text IS NULL
+            OR replace(outtray.error_shape(looked_at.error), E'\r\n', E'\n') = replace($12::text, E'\r\n', E'\n')
+        )
         AND looked_at.sent_at >= timestamptz '1970-01-01 00:00:00+00' + $10::bigint::float8 * interval '1 microsecond'
         AND looked_at.sent_at < timestamptz '1970-01-01 00:00:00+00' + $11::bigint::float8 * interval '1 microsecond'
         AND ($7::text[] IS NULL OR outtray.matches(looked_at.headers, $7::text[], $8::text[], (SELECT $9::text[]::jsonb[])))

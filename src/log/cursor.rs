@@ -173,6 +173,9 @@ impl Cursor {
     /// without the latest commits lacks ticks, and makes others of their numbers.
     fn go_back(&mut self, run: &mut dyn Run) -> Result<()> {
         let begins = begins(run, &self.topic)?.tick;
+        if self.place.tick < begins {
+            return Err(gone(&self.topic, self.place, begins));
+        }
         let oldest = self.history.first().unwrap_or_default();
         // What is before it is not kept, and nothing of it is lost with the latest.
         let first = oldest.max(begins - 1);

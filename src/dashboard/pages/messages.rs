@@ -117,8 +117,7 @@ pub(crate) fn wishes<'f>(field: impl Fn(&str) -> Option<&'f str>) -> Result<Sear
         search = search.error(error);
     }
     if let Some(shape) = field("shape") {
-        // A browser sends line breaks as the two characters of the web.
-        search = search.error_shape(shape.replace("\r\n", "\n"));
+        search = search.error_shape(shape);
     }
     if let Some(from) = field("from") {
         search = search.sent_from(moment(from)?);

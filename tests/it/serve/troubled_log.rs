@@ -39,7 +39,7 @@ fn a_put_waits_for_a_lock_of_others_whatever_the_timeouts() {
     client
         .batch_execute(
             "DO $$ BEGIN
-                EXECUTE format('ALTER DATABASE %I SET statement_timeout = 200', current_database());
+                EXECUTE format('ALTER DATABASE %I SET statement_timeout = 2000', current_database());
                 EXECUTE format('ALTER DATABASE %I SET lock_timeout = 100', current_database());
             END $$",
         )

@@ -113,7 +113,6 @@ impl Follower<'_> {
 
     /// Goes to the end, since what comes next is not there.
     fn begin_anew(&mut self, why: &Error) -> outtray::Result<()> {
-        self.tail = None;
         let tail = self.log.messaging.tail(&self.log.topic, Position::Now)?;
         tracing::error!("clients did not get all messages: {}", chain(why));
         self.place = tail.position();

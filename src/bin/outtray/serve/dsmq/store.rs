@@ -32,9 +32,9 @@ const OPEN_TRANSACTIONS: &str = include_str!("open_transactions.sql");
 const FENCE_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_FENCE: Duration = Duration::from_secs(10);
 
-/// Classes of SQLSTATE that are about values: of data, of constraints, of limits of the server, and
-/// of what a trigger of the user's raises.
-const ABOUT_VALUES: [&str; 5] = ["22", "23", "44", "54", "P0"];
+/// Classes of SQLSTATE that are not about what is stored: of connections, transactions, resources,
+/// locks, operators and the system.
+const PASSING: [&str; 7] = ["08", "25", "40", "53", "55", "57", "58"];
 
 pub(crate) struct Store {
     messaging: Messaging,
@@ -296,7 +296,7 @@ fn is_of_a_message(error: &Error) -> bool {
         ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Payload => true,
         ErrorKind::RolledBack | ErrorKind::Database => {
             let code = error.cause::<postgres::Error>().and_then(|it| it.code());
-            code.is_none_or(|code| ABOUT_VALUES.iter().any(|it| code.code().starts_with(it)))
+            !code.is_some_and(|code| PASSING.iter().any(|it| code.code().starts_with(it)))
         }
         _ => false,
     }
