@@ -92,7 +92,8 @@ impl EphemeralSubscription {
     /// Subscribes the topic to one more pattern.
     ///
     /// # Errors
-    /// Those of [`Messaging::subscribe`].
+    /// Those of [`Messaging::subscribe`]; `Invalid` too once the subscription
+    /// [is lost](Self::is_lost).
     pub fn add(&self, pattern: &str) -> Result<()> {
         check_pattern(pattern)?;
         self.subscribe(pattern, None)
@@ -102,7 +103,8 @@ impl EphemeralSubscription {
     /// [`Messaging::subscribe_matching`].
     ///
     /// # Errors
-    /// Those of [`Messaging::subscribe_matching`].
+    /// Those of [`Messaging::subscribe_matching`]; `Invalid` too once the subscription
+    /// [is lost](Self::is_lost).
     pub fn add_matching(&self, pattern: &str, filter: &Filter) -> Result<()> {
         check_pattern(pattern)?;
         filter.check(&self.topic)?;

@@ -9,7 +9,7 @@ use crate::words::Error;
 impl Messaging {
     /// Returns a builder for a named reader of a log, which has a durable place in it; see
     /// [`start`](ReaderBuilder::start). The name is 1 byte or longer, of the characters that a
-    /// topic's name may have, and together with it and an `@` no longer than 200 bytes.
+    /// topic's name may have but for `@`, and together with it and an `@` no longer than 200 bytes.
     pub fn reader(&self, topic: &str, name: &str) -> ReaderBuilder<'_> {
         let enroll = |wish: &ReaderWish<'_>| {
             self.prepare(|connection| {

@@ -7,7 +7,7 @@ use crate::output::{Output, counted};
 use crate::table::{self, Side, age, glance, key, moment};
 use clap::{Args, Subcommand};
 use crossbeam_channel::after;
-use outtray::{ErrorKind, LogPosition, LogReader, Message, Payload, Position, Tail};
+use outtray::{Error, ErrorKind, LogPosition, LogReader, Message, Payload, Position, Tail};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -147,8 +147,7 @@ fn read(tail: &mut Tail, options: &ReadOptions, output: &mut Output) -> Result<(
         let before = tail.position();
         let batch: Vec<Message<Payload>> = match tail.next_batch(size, wait) {
             Ok(batch) => batch,
-            // It cannot be read, and counts as read.
-            Err(error) if error.kind() == ErrorKind::Database && tail.position() > before => {
+            Err(error) if is_passed_over(&error, tail, before) => {
                 tracing::error!("{}: {error}", tail.position());
                 unreadable += 1;
                 continue;
@@ -175,6 +174,13 @@ fn read(tail: &mut Tail, options: &ReadOptions, output: &mut Output) -> Result<(
             counted(unreadable, "message")
         ))),
     }
+}
+
+/// Returns whether a tail that was at `before` met an entry that cannot be read, since somebody
+/// wrote it by hand: it counts as read.
+pub(crate) fn is_passed_over(error: &Error, tail: &Tail, before: LogPosition) -> bool {
+    let is_of_entry = matches!(error.kind(), ErrorKind::Payload | ErrorKind::Database);
+    is_of_entry && tail.position() > before
 }
 
 /// A message of a log for machines.

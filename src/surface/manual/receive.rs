@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 /// Most messages of one batch: all of them are in memory.
 const MAX_BATCH: usize = 10_000;
+
 impl Topic<'_> {
     /// Takes the next message under a lease, if one is ready. Nobody else gets it for this long;
     /// then it is delivered again unless it was settled. 1 ms to a day; `None` means the topic's

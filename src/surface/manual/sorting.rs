@@ -1,4 +1,4 @@
-//! Sorts messages that were taken by hand: what is delivered, and what ends or goes back instead.
+//! Sorts messages that were taken by hand: what is delivered, and what ends instead.
 
 use crate::leases::Proof;
 use crate::message::claimed::Claimed;

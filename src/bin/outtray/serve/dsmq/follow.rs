@@ -2,6 +2,7 @@
 //! that fell behind memory.
 
 use crate::failure::chain;
+use crate::log::is_passed_over;
 use crate::serve::dsmq::recent::Placed;
 use crate::serve::dsmq::told::{Arrival, CommonGround, LookBack, LookedBack, Tell, Told};
 use crate::serve::dsmq::trouble::{DatabaseTrouble, FIRST_PAUSE, LONGEST_PAUSE};
@@ -128,8 +129,7 @@ pub(crate) fn is_not_there(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::PositionGone | ErrorKind::Invalid)
 }
 
-/// Returns what comes next that can be read: an entry that cannot, since somebody wrote it by hand,
-/// is passed over. None: there is no more.
+/// Returns what comes next that can be read; what cannot is passed over. None: there is no more.
 pub(crate) fn next_readable(
     tail: &mut Tail,
     max: usize,
@@ -139,7 +139,7 @@ pub(crate) fn next_readable(
     loop {
         let before = tail.position();
         match tail.next_batch(max, wait.clone()) {
-            Err(error) if is_of_an_entry(&error) && tail.position() > before => {
+            Err(error) if is_passed_over(&error, tail, before) => {
                 tracing::error!(
                     "passes over what is at {}: {}",
                     tail.position(),
@@ -149,10 +149,6 @@ pub(crate) fn next_readable(
             read => return read,
         }
     }
-}
-
-fn is_of_an_entry(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Payload | ErrorKind::Database)
 }
 
 /// Returns how many messages to read the next time: large ones come rarely alone.
